@@ -106,7 +106,7 @@ class Replicas:
             self._problems[alias] = problem
 
     def _watch(self) -> None:
-        """Check once, then go on in a thread; anew in a forked process."""
+        """Check once, then go on in a thread; a forked process starts its own."""
         if self._process == os.getpid():
             return
         with self._lock:

@@ -19,8 +19,8 @@ from vector.chroma.records import DOCUMENT_KEY, WHOLE, Part, Value, as_text
 
 IDS = "embeddings"
 _COLUMNS = ("string_value", "int_value", "float_value", "bool_value")
-# More than one of the values is set, or a boolean is none: Chroma never writes that, and to take
-# one of them would be to drop the other.
+# More than one of the values is set, or a boolean is neither 0 nor 1. Chroma never writes that, and
+# whoever takes one of the values drops the other.
 _STRANGE = (
     "(CASE WHEN {0}.string_value IS NOT NULL"
     " THEN coalesce({0}.int_value, {0}.float_value, {0}.bool_value) IS NOT NULL"
@@ -112,7 +112,7 @@ def stored_entries(source: Source, part: Part = WHOLE) -> Iterator[Entry]:
         values += 1
         if type(value) is bytes and current is not None:
             what = _stored(source, VALUES, key, name)
-            current.error = f"the metadata value {name} is none that Chroma writes ({what})"
+            current.error = f"the metadata value {name} is not one that Chroma writes ({what})"
             metadata[str(name)] = what
         else:
             metadata[name] = value

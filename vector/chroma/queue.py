@@ -45,7 +45,7 @@ _CODES = frozenset(Operation)
 
 
 class UnreadableMetadata(Exception):
-    """The metadata of a queued operation is none; `text` is what stands there."""
+    """The metadata of a queued operation cannot be read; `text` is what is stored."""
 
     def __init__(self, why: str, text: object) -> None:
         super().__init__(why)

@@ -88,7 +88,7 @@ def is_no_text(value: object) -> bool:
 
 
 def check_ids(ids: Iterable[str]) -> None:
-    """VectorError for an id that is none, or that is given twice."""
+    """VectorError for an id that is not usable, or that is given twice."""
     seen: set[str] = set()
     for key in ids:
         if not isinstance(key, str) or not key or is_no_text(key):
@@ -127,7 +127,7 @@ def _decided(collection: Collection) -> None:
 
 
 def float32(collection: Collection, embedding: Embedding, what: str) -> list[float]:
-    """The embedding as float32; VectorError for a wrong size or a number that is none."""
+    """The embedding as float32; VectorError for a wrong size or something that is no number."""
     if len(embedding) != collection.dimension:
         raise VectorError(
             f"The embedding of {what} has {len(embedding)} dimensions; {collection.name} has "

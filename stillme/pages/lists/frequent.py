@@ -24,7 +24,7 @@ GROUP BY v ORDER BY 2 DESC, v LIMIT %s
 def counted_values(rows: QuerySet[Any], column: str) -> tuple[dict[str, int], int]:
     """The most frequent values with their rows, and the rows that were counted in all.
 
-    A text too long for a link is none to choose.
+    A text that is too long for a link is left out.
     """
     try:
         sql, given = rows.values_list(Left(F(column), LONGEST + 1)).query.sql_with_params()

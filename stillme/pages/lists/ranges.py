@@ -37,7 +37,7 @@ class RangeFilter(admin.FieldListFilter):
         super().__init__(field, request, params, model, model_admin, field_path)
 
     def expected_parameters(self) -> list[str | None]:
-        """One for each end; an empty one is none."""
+        """The names of the ends that were given."""
         return [end for end, text in zip(self.ends, self.given, strict=True) if text]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:

@@ -154,11 +154,11 @@ def _check_names(options: dict[str, Any]) -> None:
         if name == "pool":
             raise _refusal(name, "is not set there but by DB_POOL_MAX_SIZE")
         if name not in known and name not in _OTHERS:
-            raise _refusal(name, "is none that PostgreSQL's client library or Django knows")
+            raise _refusal(name, "is not known to PostgreSQL's client library or Django")
 
 
 def _refusal(name: str, what: str) -> ImproperlyConfigured:
-    shown = name if name.isidentifier() else "with a name that is none"
+    shown = name if name.isidentifier() else "whose name has odd characters"
     return ImproperlyConfigured(
         f"The option {shown} in a database URL {what}: correct it or leave it out of DATABASE_URL."
     )

@@ -29,7 +29,7 @@ class Command(TransferCommand):
             help="A file in place of docs/reference/commands.md.",
         )
         parser.add_argument(
-            "--check", action="store_true", help="Write nothing, end 1 where it is not up to date."
+            "--check", action="store_true", help="Write nothing, end 1 if it is not up to date."
         )
 
     def run(self, options: dict[str, Any]) -> int:

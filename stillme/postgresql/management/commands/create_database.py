@@ -1,4 +1,4 @@
-"""`create_database`: make the database that DATABASE_URL names, where it does not exist yet."""
+"""`create_database`: make the database that DATABASE_URL names, if it does not exist yet."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stillme.visible import fitting
 class Command(BaseCommand):
     """Parse, one call, render."""
 
-    help = "Make the database that DATABASE_URL names, where it does not exist yet."
+    help = "Make the database that DATABASE_URL names, if it does not exist yet."
     examples = ("manage.py create_database",)
     requires_system_checks: list[str] = []
 

@@ -23,7 +23,7 @@ class Command(TransferCommand):
     help = (
         "Copy the live legacy files (their write-ahead logs included, writers not blocked) and the "
         "vector folder into a new folder, check the copies, and write a manifest. Ends 0 for a "
-        "sound backup, 1 where a file is damaged or differs, 2 when it could not run."
+        "sound backup, 1 if a file is damaged or differs, 2 if it could not run."
     )
     examples = (
         "manage.py backup_sqlite",

@@ -59,7 +59,7 @@ class Command(TransferCommand):
             option("--dry-run", help="Only the go/no-go list."),
             option(
                 "--stopped",
-                help="The old application is stopped: make the backup where DIR is not there yet, "
+                help="The old application is stopped: make the backup if DIR does not exist yet, "
                 "capture the files, load, verify all of it, then look at the list and switch.",
             ),
             option(
@@ -81,7 +81,7 @@ class Command(TransferCommand):
             type=float,
             default=10.0,
             metavar="SECONDS",
-            help="Give up, unharmed, where writers would be locked out for longer (default 10).",
+            help="Give up, and undo, if writers would be locked out for longer (default 10).",
         ),
         option("--backup", type=given_path, metavar="DIR", help="A folder of backup_sqlite."),
         *(

@@ -46,7 +46,7 @@ class Command(TransferCommand):
             type=float,
             default=SHARE,
             metavar="PERCENT",
-            help="With --prune: delete nothing where a table would lose more than this share of "
+            help="With --prune: delete nothing if a table would lose more than this share of "
             f"its rows, and more than {FEW} rows (default {SHARE:g}).",
         ),
         option(

@@ -38,7 +38,7 @@ class Command(TransferCommand):
             help="Write the documentation of both schemas instead; needs no files and no server.",
         ),
         option(
-            "--check", help="With --schema-doc: write nothing, end 1 where FILE is not up to date."
+            "--check", help="With --schema-doc: write nothing, end 1 if FILE is not up to date."
         ),
         FORMAT,
     )

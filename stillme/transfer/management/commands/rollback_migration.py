@@ -42,7 +42,8 @@ class Command(TransferCommand):
             type=float,
             default=FREEZE_LIMIT,
             metavar="SECONDS",
-            help="Give up, PostgreSQL unharmed, where nobody could write for longer (default 60).",
+            help="Give up, and let PostgreSQL take writes again, if nobody could write for longer "
+            "(default 60).",
         ),
         option("--to-backup", type=given_path, metavar="DIR", help="Restore this backup."),
         option("--yes", help="Do not ask before --to-backup."),

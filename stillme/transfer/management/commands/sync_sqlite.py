@@ -31,7 +31,7 @@ class Command(TransferCommand):
     )
     examples = (
         "manage.py sync_sqlite --install   # probe copies of the files, then install the triggers",
-        "manage.py sync_sqlite --follow    # load where needed, then follow until stopped",
+        "manage.py sync_sqlite --follow    # load if needed, then follow until stopped",
         "manage.py sync_sqlite --once      # replay what is there and end",
         "manage.py sync_sqlite --moved     # the files were moved: look at them, note the place",
         "manage.py sync_sqlite --status    # how capture stands",

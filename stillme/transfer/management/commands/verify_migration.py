@@ -21,7 +21,7 @@ class Command(TransferCommand):
     """Parse, one call, render, exit."""
 
     help = (
-        "Compare the legacy files with PostgreSQL, cell by cell, by a road of its own. "
+        "Compare the legacy files with PostgreSQL, cell by cell, by code of its own. "
         "Exit status: 0 proven, 1 findings or undecided rows, 2 could not run."
     )
     examples = (

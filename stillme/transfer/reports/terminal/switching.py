@@ -232,7 +232,7 @@ def render_status(console: Console, found: Overview) -> None:
 
 
 def _none(capture: str) -> str:
-    """What is absent is none."""
+    """`none` for capture that is absent."""
     return "none" if capture == "absent" else capture
 
 

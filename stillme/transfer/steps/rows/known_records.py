@@ -1,4 +1,4 @@
-"""The quarantine's records of a table as they were, and which of them a row has."""
+"""Find the quarantine record that belongs to a row."""
 
 from __future__ import annotations
 

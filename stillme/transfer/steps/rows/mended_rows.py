@@ -1,8 +1,9 @@
-"""Rows that SQLite repairs while it hands them over: unusual ones whose shapes are well known.
+"""Rows that SQLite repairs while it hands them over, because the repair is a frequent one.
 
-For ``'07'`` in a column of whole numbers the line has 7, and the row's originals another line, for
-a COPY of its own: ``18,text,\\x3037,numeric_text``. Which shapes, says the class of each kind
-(`KindLoader.mends`). What they do not vouch for goes through `unusual_rows` cell by cell.
+Example: ``'07'`` in a column of whole numbers. The row's line has 7. A second line, for another
+COPY, has the original: ``18,text,\\x3037,numeric_text``. The class of each kind says which values
+it repairs, and how (`KindLoader.mends`). All other unusual rows go through `unusual_rows` cell by
+cell.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""`empty_target`: every row that a migration loaded goes, and everything the engine knows of it.
+"""`empty_target`: delete every loaded row, and everything that the engine recorded.
 
-For whoever tried on samples, or wants to begin again, and may not make a database. The legacy files
-are not touched.
+For people who tried it on samples, or begin again and may not make a database. The legacy files are
+not touched.
 """
 
 from __future__ import annotations

@@ -155,7 +155,7 @@ class KindJudge(ABC, Generic[K]):
         return ()
 
     def is_usual(self, column: MappedColumn, table: Table) -> str:
-        """SQL of the legacy side: the value is none for which a row must be set aside.
+        """SQL of the legacy side: no row must be set aside for this value.
 
         A plain value has a line, which the target's may still refute. Here nothing is compared.
         """

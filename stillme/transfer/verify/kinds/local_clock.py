@@ -1,8 +1,8 @@
 """The judge's own reading of local times (docs/reference/values.md, "Clock of a timestamp").
 
-By Julian day numbers, not by the loader's seconds; by whole days and hours in which a zone keeps
-its offset, not by the moments at which it changes it. What the last import recorded is believed for
-one thing: which of several offsets a row without a twin is read at.
+The loader counts seconds, and looks up the moments at which a zone changes its offset. The judge
+counts Julian days, and looks up the whole days and hours in which a zone keeps its offset. It
+believes the last import in one thing: which of several offsets a row without a twin is read at.
 """
 
 from __future__ import annotations

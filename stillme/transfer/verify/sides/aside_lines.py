@@ -1,12 +1,13 @@
-"""The judge's lines of rows that must be set aside for a well-known reason.
+"""The judge's lines of rows that must be set aside for a frequent reason.
 
-Such a line says all that the quarantine must hold of the row, by the unit separator: its key, its
-rowid, the reason, and its cells in the words that PostgreSQL prints a jsonb in::
+A line says what the quarantine must hold of the row: key, rowid, reason, and the cells as
+PostgreSQL prints a jsonb. U+001F separates the parts::
 
     7|7|nul_in_text|{"id": ["integer", 7], "source": ["text", "YQBi"]}
 
-The reason is that of the first column with a fault (`KindJudge.faults`). Rows of which a column
-before it is neither plain nor mended are judged by cell, and so are all if one side differs.
+The first column with a fault gives the reason (`KindJudge.faults`). If a column before it is
+neither plain nor mended, the row is judged cell by cell. If the lines of the two sides differ, all
+rows of the block are.
 """
 
 from __future__ import annotations

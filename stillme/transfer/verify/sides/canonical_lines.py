@@ -92,7 +92,7 @@ def _beside(mapping: TableMapping, what: str) -> list[MappedColumn]:
 
 
 def _both_reals(column: MappedColumn) -> tuple[str, str]:
-    # The line tells NULL from 0. What is no double is none of a plain line.
+    # The line tells NULL from 0. A plain row has doubles here only.
     legacy, target = legacy_name(column.legacy), _q(column.target)
     return f"ifnull(CAST({legacy} AS REAL), 0.0)", f"float8send(coalesce({target}, 0))"
 

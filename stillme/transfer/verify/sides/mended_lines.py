@@ -1,9 +1,9 @@
-"""The judge's lines of rows that were repaired in a well-known way: no cell of them is asked alone.
+"""The judge's lines of rows that were repaired in a frequent way: such rows are compared in blocks.
 
-Of ``'07'`` in a column of whole numbers the line says 7, as the target's must, and another line
-says what must be kept, by the unit separator: ``18|n|text|3037|numeric_text``. Which values these
-are, and what must become of them, says the class of each kind (`KindJudge.mends`). Rows of which
-one side differs are judged by cell.
+Example: ``'07'`` in a column of whole numbers. The row's line says 7, and the target's line must
+say the same. A second line says what must be kept: ``18|n|text|3037|numeric_text`` (its parts are
+separated by U+001F). The class of each kind says which values are repaired, and how
+(`KindJudge.mends`). If the lines of the two sides differ, the rows are judged cell by cell.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 Example: `id` goes up to 40 in the target and went up to 52 in the file. A sequence whose next id is
 53 or more is right; one that gives 41 would give an id again that the file gave to another row.
 
-What else can decide an id is compared elsewhere: the source of the column's value and what the
-sequence says of itself (`table_definition`), triggers and rules (`target_relation`).
+Compared elsewhere: where the column's value comes from and how the sequence is declared
+(`table_definition`), triggers and rules (`target_relation`).
 """
 
 from __future__ import annotations

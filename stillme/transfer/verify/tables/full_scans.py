@@ -1,8 +1,8 @@
-"""Both tables once more as a whole, by a way that no key and no index has a part in.
+"""Count both tables by a full scan, and compare each index of a key with it.
 
-The rows are compared key range by key range. A range is found through an index, and an index can
+The judge compares rows key range by key range. It finds a range through an index, and an index can
 miss rows or hold stale entries: on the legacy side that of a text key, on the target side that of
-the primary key. So both tables are counted by a full scan, and each index is held against it.
+the primary key.
 
 Example: somebody broke the primary key's index, and every row of the table was inserted again.
 Read by key there are 1,000 rows, in the table there are 2,000.

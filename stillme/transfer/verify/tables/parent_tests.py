@@ -45,7 +45,7 @@ def _test(parent: TableMapping | None, column: str, excluded: str | None) -> str
         return "0"
     if column and parent.column(column) is None:
         return "0"
-    # Sought by row, and not among all of them: such a list SQLite makes anew for every block.
+    # One look-up a row. A list of all parents would be made again for every block.
     key = parent.key_columns.legacy(_UP)
     named = f"{_UP}.{quoted(column)}" if column else key
     # The first comparison finds the row. 'a' is not 'A' and 7 not 7.0, whatever is declared.
