@@ -19,7 +19,7 @@ from stillme.postgresql.statements import execute
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.inventory.deletions import always
 from stillme.transfer.inventory.stores import StoreOptions
-from stillme.transfer.models import QuarantinedRow, RunTable
+from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.plumbing.processes import default_jobs, in_processes
 from stillme.transfer.postgresql.distributed import commit_lazily, knows_writers
 from stillme.transfer.postgresql.locks import share_as_worker
@@ -38,9 +38,6 @@ PART_ROWS = 12_500
 # is built again. Should the import be broken off meanwhile, the next one builds it.
 GROWN_ROWS, GROWN_SHARE = 2_000, 0.25
 Record = chroma.Item | chroma.Problem
-_COUNTS = (
-    "legacy_rows", "loaded", "repaired", "quarantined", "inserted", "updated", "pruned",
-)  # fmt: skip
 
 
 class PartLoader:
@@ -201,33 +198,18 @@ class Loader:
 
     def _finish(self) -> None:
         """What is gone from the legacy, the ledger's line, the index."""
+        assert self.run_id is not None
         begun = time.monotonic()
         connection, pk = connections[self.alias], self.part_loader.pk
         with transaction.atomic(using=self.alias):
             if not self.part_loader.fresh and knows_writers(connection, merging.ITEMS):
                 gone.find_vanished(pk, self.result, self.options)
-            self._record()
+            self.result.record(self.alias, self.run_id)
         if self.result.outcome.inserted + self.result.outcome.updated:
             execute(connection, f"ANALYZE {merging.ITEMS}")
         collection = models.Collection.objects.using(self.alias).get(pk=pk)
         self.result.index = indexes.ensure_index(collection)
         self._tell("index", message=self.result.index, seconds=time.monotonic() - begun)
-
-    def _record(self) -> None:
-        outcome = self.result.outcome
-        assert self.run_id is not None
-        RunTable.objects.using(self.alias).update_or_create(
-            run_id=self.run_id,
-            file=FILE,
-            table=self.result.table,
-            defaults={
-                **{name: getattr(outcome, name) for name in _COUNTS},
-                "target": self.result.target,
-                "vanished": outcome.vanished_count,
-                "conflicts": outcome.conflict_count,
-                "seconds": self.result.seconds,
-            },
-        )
 
 
 def _share_locks(alias: str) -> None:

@@ -243,28 +243,6 @@ def known_bounds_of_all(alias: str) -> dict[TableId, tuple[Key, ...]]:
     return {table: known_bounds(of_table) for table, of_table in by_table}
 
 
-def record_table(alias: str, run: Run, job: TableJob, outcome: Outcome, seconds: float) -> None:
-    """Note what became of one table in this run."""
-    RunTable.objects.using(alias).update_or_create(
-        run=run,
-        file=job.mapping.file,
-        table=job.mapping.declared_table,
-        defaults={
-            "target": job.mapping.target,
-            "legacy_rows": outcome.legacy_rows,
-            "loaded": outcome.loaded,
-            "repaired": outcome.repaired,
-            "quarantined": outcome.quarantined,
-            "inserted": outcome.inserted,
-            "updated": outcome.updated,
-            "vanished": outcome.vanished_count,
-            "pruned": outcome.pruned,
-            "conflicts": outcome.conflict_count,
-            "seconds": seconds,
-        },
-    )
-
-
 def prune_marks(alias: str) -> None:
     """Forget marks so old that the 32-bit xmin of a row could be mistaken for them."""
     newest = fetch_all(alias, "SELECT pg_current_xact_id()::text::bigint")[0][0]

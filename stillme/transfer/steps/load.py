@@ -278,7 +278,7 @@ def _prune(alias: str, run: Run, plan: Plan, result: ImportResult, approval: App
         if gone.keys:
             # The greatest id of all may be gone.
             set_sequence(alias, planned.job.mapping, planned.sequence_mark)
-            ledger.record_table(alias, run, planned.job, table.outcome, table.seconds)
+            table.record(alias, run.pk)
 
 
 def _describe(options: ImportOptions, workers: int) -> dict[str, object]:

@@ -15,6 +15,7 @@ from stillme.transfer.inventory.deletions import (
 )
 from stillme.transfer.inventory.entries import InventoryLine, open_lines
 from stillme.transfer.inventory.selection import Selection
+from stillme.transfer.models import RunTable
 from stillme.transfer.plumbing.processes import default_jobs
 from stillme.transfer.records.missing import Missing
 from stillme.transfer.records.outcome import Outcome
@@ -74,6 +75,28 @@ class TableResult:
     def identity(self) -> TableId:
         """Its file and its name."""
         return TableId(self.file, self.table)
+
+    def record(self, alias: str, run_id: int) -> None:
+        """Note in the ledger what became of the table in this run."""
+        outcome = self.outcome
+        RunTable.objects.using(alias).update_or_create(
+            run_id=run_id,
+            file=self.file,
+            table=self.table,
+            defaults={
+                "target": self.target,
+                "legacy_rows": outcome.legacy_rows,
+                "loaded": outcome.loaded,
+                "repaired": outcome.repaired,
+                "quarantined": outcome.quarantined,
+                "inserted": outcome.inserted,
+                "updated": outcome.updated,
+                "vanished": outcome.vanished_count,
+                "pruned": outcome.pruned,
+                "conflicts": outcome.conflict_count,
+                "seconds": self.seconds,
+            },
+        )
 
 
 @dataclass(slots=True)

@@ -235,9 +235,7 @@ class Schedule:
     def _finished(self, table: _Table) -> None:
         table.finished = True
         result = table.result
-        ledger.record_table(
-            self._alias, self._run, table.planned.job, result.outcome, result.seconds
-        )
+        result.record(self._alias, self._run.pk)
         self._on_event(Event("done", {"table": table.label, "rows": result.outcome.legacy_rows}))
         for other in (*table.group, *table.children):
             self._finish_when_due(other)

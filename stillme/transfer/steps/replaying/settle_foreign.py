@@ -14,7 +14,6 @@ from stillme.transfer.identity import TableId
 from stillme.transfer.keys import spelled_keys
 from stillme.transfer.models import Run
 from stillme.transfer.plumbing.scratch import scratch_folder
-from stillme.transfer.records import ledger
 from stillme.transfer.records.outcome import MOST_KEYS
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.capture import ChangeLog
@@ -151,5 +150,5 @@ def _compare_loaded(
     if len(differing) > outcome.conflict_count:
         outcome.conflict_count = len(differing)
         outcome.conflicts = differing[:MOST_KEYS]
-        ledger.record_table(alias, run, planned.job, outcome, table.seconds)
+        table.record(alias, run.pk)
     return compared
