@@ -6,6 +6,7 @@ lock with it.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -38,8 +39,9 @@ _IN_THE_WAY = (
 )
 
 
-# The sessions of this process that hold the lock of writers now, by database; the last one counts.
-_HOLDING: dict[str, list[BaseDatabaseWrapper]] = {}
+# The sessions that hold the lock of writers now, by process and database; the last one counts.
+# A forked worker has its parent's, and must not talk through them.
+_HOLDING: dict[tuple[int, str], list[BaseDatabaseWrapper]] = {}
 _LOST = (
     "The session of the server that kept other commands out has ended (somebody ended it, or a "
     "proxy took it for idle), and another command may have begun: nothing more is written. Run "
@@ -58,7 +60,7 @@ def exclusive(alias: str, *, in_rounds: bool = False) -> Iterator[None]:
     connection = connections[alias].copy()
     # Also in a web process, and where the machine with the lock may lose its network.
     end_with_client(None, connection)
-    holding = _HOLDING.setdefault(alias, [])
+    holding = _HOLDING.setdefault((os.getpid(), alias), [])
     try:
         # It has nothing to do for hours: the server must not end it for that.
         fetch_all(connection, "SELECT set_config('idle_session_timeout', '0', false)")
@@ -95,9 +97,10 @@ def exclusive(alias: str, *, in_rounds: bool = False) -> Iterator[None]:
 def require_exclusive(alias: str) -> None:
     """Raise Busy where the lock that this process took is lost, because its session has ended.
 
-    Whoever works for long asks now and then, and whoever sets a mark right before it.
+    Every transaction of the engine ends with it (`engine_transaction`), and a mark. A follower
+    that has nothing to do asks now and then.
     """
-    for connection in _HOLDING.get(alias, [])[-1:]:
+    for connection in _HOLDING.get((os.getpid(), alias), [])[-1:]:
         try:
             fetch_all(connection, "SELECT 1")
         except DatabaseError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from threading import Timer
 from time import sleep
 
@@ -9,6 +11,7 @@ import pytest
 from django.db import connections
 
 from stillme.transfer.errors import Busy
+from stillme.transfer.findings import Event
 from stillme.transfer.postgresql import locks
 from stillme.transfer.postgresql.locks import (
     WORKER,
@@ -18,8 +21,10 @@ from stillme.transfer.postgresql.locks import (
     require_exclusive,
     share_as_worker,
 )
+from stillme.transfer.steps.load import ImportOptions, import_files
 from stillme.transfer.steps.loading.workers import workforce
-from tests.transfer.load.support import query, wait_until
+from tests.made_once import put_samples
+from tests.transfer.load.support import change, content, query, run_import, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -87,15 +92,43 @@ def test_a_session_that_holds_a_lock_is_never_idle_for_too_long() -> None:
         query(f'ALTER DATABASE "{name}" RESET idle_session_timeout')
 
 
+def end_the_session_of_the_lock() -> None:
+    query(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' "
+        "AND objid = %s AND database = (SELECT oid FROM pg_database "
+        "WHERE datname = current_database())",
+        WRITER,
+    )
+
+
+def test_an_import_whose_lock_was_lost_writes_no_more(
+    tmp_path: Path, use_legacy_files: Callable[[Path], None]
+) -> None:
+    """Else it brings rows of its snapshot back into a PostgreSQL that was put in charge since.
+
+    With worker processes their own lock keeps the other command out.
+    """
+    put_samples(tmp_path, rows=40, variant="clean", files=("rss",))
+    use_legacy_files(tmp_path)
+    run_import()
+    change(tmp_path, "rss", "UPDATE rss_fetch_items SET title = 'of the file'")
+
+    def lose(event: Event) -> None:
+        if event.name == "table" and is_held("default"):
+            end_the_session_of_the_lock()
+
+    before = content()
+    with pytest.raises(Busy, match="another command may have begun"):
+        import_files(ImportOptions(), lose)
+    assert content() == before
+    run_import()
+    assert query("SELECT DISTINCT item_title FROM rss.fetch_items") == [("of the file",)]
+
+
 def test_a_lock_whose_session_was_ended_is_missed() -> None:
     require_exclusive("default")
     with exclusive("default"):
-        query(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' "
-            "AND objid = %s AND database = (SELECT oid FROM pg_database "
-            "WHERE datname = current_database())",
-            WRITER,
-        )
+        end_the_session_of_the_lock()
         with pytest.raises(Busy, match=r"another command may have begun.* Run the same command"):
             require_exclusive("default")
     require_exclusive("default")

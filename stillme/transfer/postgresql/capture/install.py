@@ -23,6 +23,7 @@ from stillme.transfer.postgresql.capture.templates import (
     freeze_body,
 )
 from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
+from stillme.transfer.postgresql.locks import require_exclusive
 
 # PostgreSQL's letter for when a trigger fires -> how it is switched on so.
 _ENABLE = {"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}
@@ -35,10 +36,16 @@ def as_replay(alias: str) -> None:
 
 @contextmanager
 def engine_transaction(alias: str) -> Iterator[None]:
-    """A transaction of the engine's own (`as_replay`): after a rollback nobody else may write."""
+    """A transaction of the engine's own (`as_replay`): after a rollback nobody else may write.
+
+    It is undone where this process has lost the lock of writers: another command may have gone on,
+    and put PostgreSQL in charge. Raises Busy.
+    """
     with transaction.atomic(using=alias, durable=True):
         as_replay(alias)
         yield
+        # Last: the locks of the tables that were written to hold up that command's mark.
+        require_exclusive(alias)
 
 
 def install(alias: str, tables: Sequence[TargetTable], *, lock_timeout: str = "2s") -> None:

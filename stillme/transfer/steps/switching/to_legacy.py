@@ -26,7 +26,6 @@ from stillme.transfer.errors import StateError, TransferError
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.models import ReverseChange, Run, Seal
 from stillme.transfer.postgresql import capture as reverse
-from stillme.transfer.postgresql.locks import require_exclusive
 from stillme.transfer.records import ledger
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.capture import CapturedTable, captured_tables
@@ -180,7 +179,6 @@ class ToLegacy(Switch):
         self.limit.step = "the proof and the mark"
         with reverse.engine_transaction(self.alias):
             self._mark()
-            require_exclusive(self.alias)
             self.limit.left()
             self._mark_was_sent = True
 
