@@ -39,6 +39,9 @@ class Key:
     @classmethod
     def of(cls, *values: int | float | str | bytes | UUID | None) -> Key:
         """The key of Python's values: str is text, bytes are a blob, a UUID is its 32 digits."""
+        if len(values) == 1 and type(values[0]) is int:
+            # Most keys are; there is one for each row that is repaired.
+            return cls((("integer", values[0]),))
         return cls(tuple(_part(value) for value in values))
 
     @classmethod

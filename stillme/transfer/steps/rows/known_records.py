@@ -9,8 +9,10 @@ from typing import Any
 from django.db.models import Max, Q, TextField
 from django.db.models.functions import Cast
 
+from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.steps.rows.packed import PackedRow
 
 _AT_ONCE = 500
@@ -20,7 +22,7 @@ class KnownRecords:
     """The records that were there before; each is the record of one row at most."""
 
     def __init__(self, alias: str, mapping: TableMapping) -> None:
-        self._mapping = mapping
+        self._alias, self._mapping = alias, mapping
         self._records = mapping.identity.of(QuarantinedRow.objects.using(alias))
         # What this transaction writes comes after it. Not a condition for the server, which
         # would look the records up by it instead of by their keys.
@@ -56,7 +58,9 @@ class KnownRecords:
         for the first time, though others of the table have."""
         if any(row.key is None for row in rows):
             return True
-        return self._records.filter(key__in=_keys(rows)).exists()
+        found = f"SELECT 1 FROM transfer.quarantined_row WHERE {OF_TABLE} AND key = ANY(%s::text[])"
+        values = [*self._mapping.identity, [row.key for row in rows]]
+        return bool(fetch_all(self._alias, f"{found} LIMIT 1", values))
 
     def _is_free(self, pk: int) -> bool:
         return self._newest is not None and pk <= self._newest and pk not in self._taken

@@ -95,8 +95,8 @@ class TargetSide:
         kept = read(
             self._alias,
             f"SELECT id, {f' || chr({SEPARATOR}) || '.join(parts)} FROM transfer.kept_cell "
-            f"WHERE {OF_TABLE} AND key = ANY(%s)",
-            [*self._mapping.identity, [key.spelled() for key in keys]],
+            f"WHERE {OF_TABLE} AND key = ANY(%s::text[])",
+            [*self._mapping.identity, self._keys.spelled_array(keys)],
         )
         originals = [(line or "").encode() for _, line in kept]
         return MendedRows(content, documents, originals, [pk for pk, _ in kept])
@@ -110,8 +110,8 @@ class TargetSide:
             self._alias,
             "SELECT id, status, CASE WHEN status IN ('open', 'accepted') AND repairs = '{}' "
             f"THEN {line} END FROM transfer.quarantined_row "
-            f"WHERE {OF_TABLE} AND key = ANY(%s)",
-            [*self._mapping.identity, [key.spelled() for key in keys]],
+            f"WHERE {OF_TABLE} AND key = ANY(%s::text[])",
+            [*self._mapping.identity, self._keys.spelled_array(keys)],
         )
         return [(pk, status, (line or "").encode()) for pk, status, line in found]
 
