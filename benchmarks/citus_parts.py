@@ -84,6 +84,17 @@ def ready() -> dict[str, Any]:
     return {"status": answer.status_code, "problems": answer.json()["problems"]}
 
 
+def pages_of_all_tables() -> dict[str, int]:
+    """How the pages answer that look at every table."""
+    from django.contrib.auth.models import User
+    from django.test import Client
+
+    client = Client(HTTP_HOST="localhost")
+    client.force_login(User.objects.get(username="root"))
+    pages = ("/admin/transfer/dashboard/", "/admin/search/?q=a", "/admin/glance/")
+    return {page: client.get(page).status_code for page in pages}
+
+
 def recall() -> dict[str, float]:
     """Of 20,000 random vectors of 64 dimensions, how many of the ten nearest are found."""
     import numpy
@@ -107,7 +118,7 @@ def recall() -> dict[str, float]:
 
 
 PARTS: dict[str, Callable[..., Any]] = {
-    part.__name__: part for part in (samples, load, pages, ready, recall)
+    part.__name__: part for part in (samples, load, pages, ready, pages_of_all_tables, recall)
 }
 
 

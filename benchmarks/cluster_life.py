@@ -105,6 +105,8 @@ class Life:
         self.recall()
         self.dump_and_load()
         self.import_into_cluster()
+        self.changed_on_a_node()
+        self.spread_by_rows()
 
     def until_distributed(self) -> None:
         """From the files to tables on the workers, nothing done by hand."""
@@ -118,7 +120,7 @@ class Life:
         self.manage("cutover", "--stopped", "--backup", str(backup), shown="^Live on PostgreSQL")
         self.manage("cutover", "--finish", "--yes", shown="^Finished")
         self.manage("distribute", "--dry-run", shown="is to be distributed")
-        self.manage("distribute", shown="as many rows as before")
+        self.manage("distribute", shown="the same rows as before")
         self.manage("migration_status", shown="finished")
 
     def on_the_cluster(self) -> None:
@@ -138,6 +140,9 @@ class Life:
         self.cluster.stop(victim)
         ready = self.part("ready")
         self.note("a worker killed: /readyz", f"{ready}", ready["status"] == 503)
+        away = self.part("pages_of_all_tables")
+        held = set(away.values()) == {200}
+        self.note("dashboard, search, charts meanwhile", f"{away}", held)
         self.cluster.start(victim)
         ready = self.part("ready")
         self.note("the worker is back: /readyz", f"{ready['status']}", ready["status"] == 200)
@@ -193,7 +198,7 @@ class Life:
         self.on(self.cluster.database("direct"), legacy)
         self.part("samples", str(legacy), str(self.rows))
         self.manage("migrate")
-        self.manage("distribute", shown="as many rows as before")
+        self.manage("distribute", shown="the same rows as before")
         self.manage("import_sqlite", shown="accounted for")
         for reason in ("missing_parent", "nul_in_text"):
             self.manage("quarantine", "accept", "--reason", reason, "--note", "left out on purpose")
@@ -202,6 +207,57 @@ class Life:
         self.manage("cutover", "--dry-run", status=1, shown="no-go cluster")
         self.manage("sync_sqlite", "--install", status=2, shown="does not work once tables")
         self.manage("import_sqlite", "--prune", status=2, shown="does not work once tables")
+
+    def changed_on_a_node(self) -> None:
+        """What somebody changes in a shard is found by the verification."""
+        sessions, cycles = "knowledge.learning_sessions", "rss.fetch_cycles"
+        key = "ALTER TABLE {0} DROP CONSTRAINT learning_sessions_pkey_{1}"
+        self.plant("constraint PRIMARY KEY", sessions, key)
+        self.plant(
+            "trigger spoil",
+            "knowledge.knowledge_items",
+            "CREATE FUNCTION public.spoil() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'",
+            "CREATE TRIGGER spoil BEFORE INSERT ON {0} FOR EACH ROW EXECUTE FUNCTION spoil()",
+        )
+        ready = "UPDATE pg_index SET indisready = {2} WHERE indexrelid = "
+        ready += "'rss.fetch_cycles_pkey_{1}'::regclass"
+        self.plant(
+            "by the index fetch_cycles_pkey in the shard",
+            cycles,
+            ready.replace("{2}", "false"),
+            "INSERT INTO {0} (id, cycle_number, started_at, status) VALUES (10000, 1, now(), 's')",
+            ready.replace("{2}", "true"),
+        )
+
+    def spread_by_rows(self) -> None:
+        """Tables spread by rows, and one that every node has a copy of."""
+        self.on(self.cluster.database("spread"), self.cluster.folder / "legacy2")
+        self.manage("migrate")
+        tables = ("accuracy.accuracy_scores", "knowledge.learning_sessions")
+        self.manage("distribute", "--rows", *tables, shown="the same rows as before")
+        self.cluster.sql(0, "spread", "SELECT create_reference_table('continuum.tier_metrics')")
+        self.manage("distribute", shown="the same rows as before")
+        self.manage("import_sqlite", shown="accounted for")
+        for reason in ("missing_parent", "nul_in_text"):
+            self.manage("quarantine", "accept", "--reason", reason, "--note", "left out on purpose")
+        self.manage("verify_migration", shown="^PROVEN")
+        tier = "continuum.tier_metrics"
+        self.plant("in each copy of a shard", tier, "DELETE FROM {0} WHERE tier = 'L1'")
+        self.plant("belong in other shards", tables[0], "UPDATE {0} SET id = id + 1000000000")
+
+    def plant(self, words: str, table: str, *statements: str) -> None:
+        """Statements on a node, past the coordinator, about a shard of a table: {0} its name, {1}
+        its number. The verification finds it, in these words."""
+        database = self.environment["DATABASE_URL"].rpartition("/")[2]
+        asked = (
+            "SELECT nodeport, shard_name::text, shardid FROM citus_shards "
+            f"WHERE table_name = '{table}'::regclass AND nodeport > {FIRST_PORT} LIMIT 1"
+        )
+        port, shard, number = self.cluster.sql(0, database, asked)[0]
+        past = ("SET citus.enable_ddl_propagation = off", "SET allow_system_table_mods = on")
+        said = [each.format(shard, number) for each in statements]
+        self.cluster.sql(port - FIRST_PORT, database, *past, *said)
+        self.manage("verify_migration", status=1, shown=words)
 
 
 def main() -> int:

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 from django.apps import apps
-from django.db import connections
+from django.db import connections, transaction
 from django.db.backends.utils import CursorWrapper
 
 from stillme.ops.replicas import DOMAINS
 from stillme.postgresql.distributed import Node, forget, nodes
+from stillme.postgresql.statements import set_local
 from stillme.transfer.errors import StateError, TargetError
 
 OLDEST_CITUS = 12
@@ -75,6 +77,17 @@ FOLLOWED = """
     SELECT file, state FROM "transfer"."file_state"
     WHERE state IN ('captured', 'loaded', 'following') ORDER BY 1
 """
+
+
+PLAINLY = {"timezone": "UTC", "datestyle": "ISO, MDY", "extra_float_digits": "1"}
+CONTENT = "count(*), sum(hashtextextended(t::text, 0))"
+
+
+class Content(NamedTuple):
+    """How many rows, and a number that each of their values has a part in; None of no row."""
+
+    rows: int
+    digest: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +186,20 @@ def _problems(
     return found
 
 
-def row_counts(schemas: Sequence[str], alias: str = "default") -> dict[str, int]:
-    """Rows of each table of these schemas, by ``schema.table``."""
-    with connections[alias].cursor() as cursor:
-        tables = _column(cursor, TABLES, sorted(schemas))
-        return {table: int(_first(cursor, f"SELECT count(*) FROM {table}")) for table in tables}
+def contents(schemas: Sequence[str], alias: str = "default") -> dict[str, Content]:
+    """What each table of these schemas holds, by ``schema.table``.
+
+    A value is read by its text, which is to be the same on any node, whatever its settings are.
+    """
+    connection = connections[alias]
+    with transaction.atomic(using=alias), connection.cursor() as cursor:
+        set_local(connection, PLAINLY)
+        found = {}
+        for table in _column(cursor, TABLES, sorted(schemas)):
+            cursor.execute(f"SELECT {CONTENT} FROM {table} AS t")
+            rows, digest = cursor.fetchone() or (0, None)
+            found[table] = Content(int(rows), digest)
+        return found
 
 
 def distribute(plan: Plan, on_event: Callable[[str], None], alias: str = "default") -> None:

@@ -8,7 +8,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 
+from rss.models import FetchCycle
 from stillme.ops import distribute as module
 from stillme.postgresql import distributed
 from stillme.transfer.models import FileState
@@ -122,18 +124,29 @@ class TestWithCitus:
         assert (status, problem in " ".join(text.split())) == (1, True), text
         assert execute("SELECT * FROM public.pg_dist_partition") == []
 
-    def test_the_counts_before_and_after_are_compared(
-        self, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(
+        ("meanwhile", "told"),
+        [
+            ("DELETE FROM rss.fetch_cycles WHERE id = 2", "2 rows before, 1 now."),
+            (
+                "UPDATE rss.fetch_cycles SET started_at = started_at + interval '1 microsecond'",
+                "2 rows before, 2 now, with other values.",
+            ),
+        ],
+    )
+    def test_the_rows_before_and_after_are_compared(
+        self, monkeypatch: pytest.MonkeyPatch, meanwhile: str, told: str
     ) -> None:
+        for key in (1, 2):
+            FetchCycle.objects.create(pk=key, cycle_number=key, started_at=timezone.now())
         status, text = run()
         assert status == 0
-        assert "tables hold as many rows as before." in text
+        assert "tables hold the same rows as before." in text
         execute("TRUNCATE public.moved")
-        target = "stillme.ops.management.commands.distribute.row_counts"
-        counts = iter(({"rss.fetch_items": 3}, {"rss.fetch_items": 2}))
-        monkeypatch.setattr(target, lambda schemas: next(counts))
+        module = "stillme.ops.management.commands.distribute.distribute"
+        monkeypatch.setattr(module, lambda plan, on_event: execute(meanwhile))
         status, text = run()
-        assert (status, "rss.fetch_items: 3 rows before, 2 now." in text) == (1, True)
+        assert (status, f"rss.fetch_cycles: {told}" in text) == (1, True), text
 
     @pytest.mark.parametrize(
         ("sql", "problem"),

@@ -176,6 +176,8 @@ def test_copies_of_a_shard_are_compared(cycles: TableMapping) -> None:
     query(_LIKE.format(COPY, "rss.fetch_cycles"))
     take_shard("rss.fetch_cycles", COPY, 3, None, None)
     copy_rows(COPY)
+    # A type of another number, as those of extensions have on another node.
+    query(f"ALTER TABLE {COPY} ALTER status TYPE varchar")
     assert told(check_target_table("default", cycles)) == ""
     query(f"UPDATE {COPY} SET status = 'another' WHERE id = 7")
     found = told(check_target_table("default", cycles))

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from stillme.ops.distribute import Plan, distribute, plan_distribution, row_counts
+from stillme.ops.distribute import Content, Plan, contents, distribute, plan_distribution
 from stillme.transfer.management.base import TransferCommand
 
 DIFFERENCES = 1
@@ -15,7 +15,7 @@ DIFFERENCES = 1
 class Command(TransferCommand):
     """Parse, look, move, prove."""
 
-    help = "Move each domain's schema to a node of a Citus cluster, then compare the row counts."
+    help = "Move each domain's schema to a node of a Citus cluster, then compare the rows."
     examples = (
         "manage.py distribute --dry-run",
         "manage.py distribute --rows accuracy.accuracy_scores",
@@ -37,7 +37,7 @@ class Command(TransferCommand):
         parser.add_argument(
             "--no-verify",
             action="store_true",
-            help="Leave out the comparison of the row counts before and after.",
+            help="Leave out the comparison of the rows before and after.",
         )
 
     def run(self, options: dict[str, Any]) -> int:
@@ -49,17 +49,22 @@ class Command(TransferCommand):
         if options["dry_run"] or not (plan.move or plan.rows):
             return 0
         schemas = plan.move or tuple({table.split(".")[0] for table, _ in plan.rows})
-        before = {} if options["no_verify"] else row_counts(schemas)
+        before = {} if options["no_verify"] else contents(schemas)
         distribute(plan, on_event=lambda name: self.console.print(f"Distributed {name}."))
-        return 0 if options["no_verify"] else self._compare(before, row_counts(schemas))
+        return 0 if options["no_verify"] else self._compare(before, contents(schemas))
 
-    def _compare(self, before: dict[str, int], after: dict[str, int]) -> int:
+    def _compare(self, before: dict[str, Content], after: dict[str, Content]) -> int:
         """Say what differs: rows that somebody wrote meanwhile, or a table that is not whole."""
         differing = [name for name in before if before[name] != after.get(name)]
         for name in differing:
-            self.console.print(f"{name}: {before[name]:,} rows before, {after.get(name, 0):,} now.")
-        if not differing:
-            self.console.print(f"{len(after)} tables hold as many rows as before.")
+            now = after.get(name, Content(0, None))
+            was = f"{before[name].rows:,} rows before, {now.rows:,} now"
+            values = ", with other values" if before[name].rows == now.rows else ""
+            self.console.print(f"{name}: {was}{values}.")
+        if differing:
+            self.console.print("Where nobody wrote meanwhile, that is a loss: see the tables.")
+        else:
+            self.console.print(f"{len(after)} tables hold the same rows as before.")
         return DIFFERENCES if differing else 0
 
     def _show(self, plan: Plan) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from django.db import connections
 from psycopg import sql as composed
@@ -88,11 +88,9 @@ def check_shards(alias: str, schema: str, table: str) -> Iterator[Finding]:
     own = _DESCRIPTION.format(name=composed.Literal(relation).as_string())
     [(described, path)] = select(alias, f"SELECT ({own}), current_setting('search_path')")
     # Types and functions are to be spelled as the coordinator spells them.
-    asked = (
-        f"SELECT CASE WHEN set_config('search_path', {composed.Literal(path).as_string()}, false) "
-        "IS NOT NULL AND set_config('quote_all_identifiers', 'off', false) IS NOT NULL "
-        f"THEN concat(({_RESET_PATH}), chr(10), ({_DESCRIPTION.format(name='%1$L')})) END"
-    )
+    spelled = {"search_path": path, "quote_all_identifiers": "off"}
+    told = f"SELECT concat(({_RESET_PATH}), chr(10), ({_DESCRIPTION.format(name='%1$L')}))"
+    asked = under(spelled, told)
     expected = Counter(described.splitlines())
     for answer in answered(alias, relation, asked):
         resets, _, lines = answer.said.partition("\n")
@@ -104,6 +102,15 @@ def check_shards(alias: str, schema: str, table: str) -> Iterator[Finding]:
             yield _about(schema, table, line, f"not so in {answer.place}")
         for line in (found - expected).elements():
             yield _about(schema, table, f"as on the coordinator in {answer.place}", line)
+
+
+def under(settings: Mapping[str, str], sql: str) -> str:
+    """A query of one value that is worked out under settings, for `ask_shards`."""
+    told = " AND ".join(
+        f"set_config('{name}', {composed.Literal(value).as_string()}, false) IS NOT NULL"
+        for name, value in settings.items()
+    )
+    return f"SELECT CASE WHEN {told.replace('%', '%%')} THEN ({sql}) END"
 
 
 def answered(alias: str, relation: str, sql: str) -> list[ShardAnswer]:
