@@ -1,4 +1,4 @@
-"""An UPDATE as the old callers knew it: of no row, it takes any value."""
+"""An UPDATE as in SQLite: if it finds no row, it accepts any value."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from django.db.models import QuerySet
 
 
 def update(rows: QuerySet[Any], columns: Callable[[], dict[str, Any]]) -> bool:
-    """Set `columns()` in `rows`; False where there is none, True otherwise.
+    """Set `columns()` in `rows`. Returns whether there was a row.
 
-    An unusable value (the ValueError of `columns`) matters only where a row would take it:
-    SQLite looked at a value when it had found its row. One statement; a second one to look for the
-    row of an unusable value.
+    An unusable value (the ValueError of `columns`) is raised only if there is a row: SQLite looked
+    at a value after it had found the row. That takes one statement, and for an unusable value one
+    more.
     """
     try:
         changes = columns()

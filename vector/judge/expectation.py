@@ -1,4 +1,4 @@
-"""What the judge expects of the target, by its own road.
+"""What the judge expects of the target, worked out by code of its own.
 
 Nothing here is shared with the import: metadata is judged as Python values with their types, a
 vector as float32, a time as an instant.

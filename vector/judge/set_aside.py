@@ -1,7 +1,7 @@
-"""The judge of what was set aside and of kept originals: each has its item, and each item its own.
+"""Judge the records of items that were set aside, and of kept originals.
 
-Records are compared with what the store holds, not looked up: one that no item needs, one that
-stands twice, or one with another reason or other cells is a finding.
+Each item that needs a record must have exactly one, with the right reason and cells. A record that
+no item needs is a finding, too.
 """
 
 from __future__ import annotations
