@@ -10,6 +10,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import MD5, Cast, Mod, Now
 
+from stillme.transfer.models.packed_cells import PackedCells
+
 
 class Record(models.Model):
     """Whatever the engine keeps; a log shows its kind and its key."""
@@ -172,12 +174,12 @@ class QuarantinedRow(OfTable):
     run = run_of_many("quarantined")
     key = models.TextField(null=True)
     rowid = models.BigIntegerField(null=True)
-    cells = models.JSONField()
+    cells = PackedCells()
     reason = models.TextField()
     column = models.TextField(default="")
     sentence = models.TextField()
     status = models.TextField(choices=Status.choices, default=Status.OPEN)
-    repairs = models.JSONField(default=dict)
+    repairs = PackedCells(default=dict)
     note = models.TextField(default="")
     decided_by = models.TextField(default="")
     decided_at = models.DateTimeField(null=True)

@@ -17,7 +17,7 @@ def edited_keys(alias: str, mapping: TableMapping) -> set[str]:
     names = mapping.key_columns.names
     found = _edited(alias, mapping).filter(repairs__has_any_keys=names)
     rows = [{**cells, **repairs} for cells, repairs in found.values_list("cells", "repairs")]
-    return set(spelled_keys(Key(tuple(unpack_cell(row[n]) for n in names)) for row in rows))
+    return set(spelled_keys(Key(tuple(unpack_cell(row.get(n)) for n in names)) for row in rows))
 
 
 def keys_of_edited_rows(alias: str, mapping: TableMapping) -> set[str]:

@@ -156,3 +156,16 @@ def test_a_record_that_was_changed_by_hand_is_written_anew(bad: QuarantinedRow) 
     run_import(overwrite=True)
     bad.refresh_from_db()
     assert bad.cells["title"] == original
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cells", ["[]", "null", "5", '{"title": 7}'])
+def test_a_record_without_cells_is_written_anew(bad: QuarantinedRow, cells: str) -> None:
+    original = bad.cells
+    query("UPDATE transfer.quarantined_row SET cells = %s", cells)
+    assert "damaged" in command("show", str(bad.pk))
+    with pytest.raises(CommandError, match=r"changed by hand .* import_sqlite --overwrite"):
+        command("retry", str(bad.pk))
+    run_import(overwrite=True)
+    bad.refresh_from_db()
+    assert bad.cells == original

@@ -150,6 +150,13 @@ CELLS = [
 ]
 
 NAMED = [
+    changed("a mended record of another reason", ITEMS, "55", "reason = 'blob'"),
+    changed("an edited record, never tried, of another reason", ITEMS, "50", "reason = 'blob', repairs = '{\"content\": [\"text\", \"YQ==\"]}'"),
+    changed("an edit that is no cell", ITEMS, "50", "repairs = '{\"content\": 5}'", "content"),
+    changed("an edit of a column that is not there", ITEMS, "50", "repairs = '{\"more\": [\"integer\", 1]}'", "more"),
+    changed("edits that are a list", ITEMS, "50", "repairs = '[1]'"),
+    changed("edits that are null", ITEMS, "50", "repairs = 'null'"),
+    changed("a record under an edited key, of no cells", ITEMS, "56", "cells = '[]'", "content"),
     changed("a record of another reason", ITEMS, "50", "reason = 'blob'"),
     changed("a record of a reason that is none", ITEMS, "50", "reason = 'because'"),
     changed("a record of no reason", ITEMS, "50", "reason = ''"),
