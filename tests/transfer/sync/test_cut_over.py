@@ -13,6 +13,7 @@ from django.utils import timezone
 from knowledge.models import KnowledgeItem
 from rss.models import FetchCycle
 from stillme.transfer.errors import StateError, TransferError
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import KeptCell, Proof, QuarantinedRow, Run
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.capture import target_tables
@@ -20,6 +21,7 @@ from stillme.transfer.steps import cutover
 from stillme.transfer.steps.back_up import back_up
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
 from stillme.transfer.steps.follow import FollowOptions, follow
+from stillme.transfer.steps.install_capture import install_capture
 from stillme.transfer.steps.readiness.go_no_go import OVERRIDES
 from stillme.transfer.steps.switching import to_target
 from stillme.transfer.verify.verification import VerifyOptions, verify
@@ -97,6 +99,25 @@ def test_go_list_names_what_is_red(data):
     assert "sync_sqlite --install" in lines["rss: capture"].advice
     with pytest.raises(StateError, match="rss: capture"):
         cut_over()
+
+
+def test_a_second_name_of_a_file_in_wal_mode_is_shown(legacy):
+    """Each name has a -wal of its own. In the other modes SQLite's locks hold for both names."""
+    data = legacy()
+    install_capture("default", Selection())
+    path, other = data / "rss_fetch_history.db", data.parent / "other.db"
+
+    def found():
+        lines = {line.subject: line for line in check_cutover(CutoverOptions(), JUDGE)}
+        return lines.get("rss: name")
+
+    write(path, "PRAGMA journal_mode = wal")
+    assert found() is None
+    other.hardlink_to(path)
+    assert found().colour == "look"
+    assert "-samefile" in found().advice
+    write(path, "PRAGMA journal_mode = delete")
+    assert found() is None
 
 
 @pytest.mark.slow_after(1)

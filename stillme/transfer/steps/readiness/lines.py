@@ -9,6 +9,7 @@ And which files a cut-over leaves as they are, because they are absent.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from stillme.transfer.plumbing.presence import absence
 from stillme.transfer.records.missing import ADVICE, missing_legacy
 from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.sqlite.capture import Health
+from stillme.transfer.sqlite.copying.plain_files import journal_mode
 from stillme.transfer.steps.syncing.file_condition import Condition
 from stillme.transfer.steps.syncing.file_states import Action, State
 
@@ -145,9 +147,29 @@ def file_lines(found: Condition) -> list[Line]:
     if found.history:
         return [*lines, Line(RED, f"{name}: capture", "another file", found.history)]
     lines += [Line(GREEN, f"{name}: capture", "healthy"), _lag(found), _sweep(found)]
+    lines += _other_name(found.file)
     if found.clock:
         lines.append(Line(RED, f"{name}: clock", found.clock, "then verify_migration"))
     return lines
+
+
+def _other_name(file: LegacyFile) -> list[Line]:
+    """One for a hard link of a file in WAL mode: each name has a `-wal` of its own.
+
+    It is harmless where it is a backup's (`cp -al`), which nobody opens: so nobody is refused.
+    https://www.sqlite.org/howtocorrupt.html#_multiple_links_to_the_same_file
+    """
+    if file.path.stat().st_nlink == 1 or journal_mode(file.path) != "wal":
+        return []
+    text = (
+        "the file has another name (a hard link), and is in WAL mode: what a program writes under "
+        "that name is in another -wal, where nobody sees it"
+    )
+    advice = (
+        f"find the name (find / -xdev -samefile {shlex.quote(str(file.path))}), see that no "
+        "program has the file open under it, and delete it"
+    )
+    return [Line(YELLOW, f"{file.name}: name", text, advice)]
 
 
 def _state(found: Condition) -> Line:
