@@ -38,9 +38,12 @@ _NODES = """
     LEFT JOIN pg_class c ON c.oid = s.logicalrelid
     GROUP BY 1, 2 ORDER BY 1
 """
+# All at once, unless they are as many as would use up the nodes' connections.
 _ASK_SHARDS = """
     SELECT n.nodeid, p.shardid, p.success, p.result
-    FROM run_command_on_placements(%s::text::regclass, %s) AS p
+    FROM run_command_on_placements(%s::text::regclass, %s, (
+        SELECT count(*) <= 64 FROM pg_dist_shard JOIN pg_dist_placement USING (shardid)
+        WHERE logicalrelid = %s::text::regclass)) AS p
     JOIN pg_dist_node n ON n.nodename = p.nodename AND n.nodeport = p.nodeport ORDER BY 2, 1
 """
 # Milliseconds. A health check must not wait Citus's 30 seconds for a machine that is gone.
@@ -119,7 +122,7 @@ def ask_shards(connection: BaseDatabaseWrapper, relation: str, sql: str) -> list
     what ``format()`` takes: %1$s stands for the shard's name, %1$L for the name as a literal.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_ASK_SHARDS, [relation, sql])
+        cursor.execute(_ASK_SHARDS, [relation, sql, relation])
         return [ShardAnswer(*row) for row in cursor.fetchall()]
 
 

@@ -97,7 +97,7 @@ CREATE FUNCTION public.worker_hash(bigint) RETURNS int LANGUAGE sql AS 'SELECT $
 CREATE FUNCTION public.run_command_on_workers(command text)
     RETURNS TABLE (nodename text, nodeport int, success bool, result text) LANGUAGE sql
     AS 'SELECT nodename, nodeport, true, ''1'' FROM public.pg_dist_node';
-CREATE FUNCTION public.run_command_on_placements(asked regclass, command text)
+CREATE FUNCTION public.run_command_on_placements(asked regclass, command text, parallel bool)
 RETURNS TABLE (nodename text, nodeport int, shardid bigint, success bool, result text)
 LANGUAGE plpgsql AS $body$
 DECLARE shard text;

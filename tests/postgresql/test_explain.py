@@ -42,6 +42,16 @@ def test_a_time_limit_that_ends_the_session_is_named(error: Any, setting: str) -
         ("FATAL:  the database system is starting up", "is starting up: try again"),
         ("couldn't get a connection after 10.00 sec", "No connection of the pool came free"),
         ("server closed the connection unexpectedly\n\tThis probably", "ended the connection"),
+        (
+            "connection to the remote node u@10.0.0.2:5432 failed with the following error: FATAL: "
+            "the database system is starting up",
+            "A node of the cluster does not answer",
+        ),
+        ("failed to COPY to shard 102037 on 10.0.0.2:5432", "A node of the cluster does not"),
+        (
+            "server closed the connection unexpectedly\nCONTEXT:  while executing command on 10.2",
+            "A node of the cluster does not answer",
+        ),
         ("attempt to write a readonly database", "legacy files are read-only"),
     ],
 )
@@ -49,6 +59,7 @@ def test_what_the_server_says_becomes_a_sentence(said: str, sentence: str) -> No
     explained = explain_operational_error(psycopg.OperationalError(f"connection failed: {said}"))
     assert sentence in explained
     assert "\n" not in explained
+    assert "10.0.0.2" not in explained
 
 
 def test_anything_else_is_quoted_without_its_details() -> None:

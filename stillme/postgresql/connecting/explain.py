@@ -27,6 +27,12 @@ NO_RIGHT = (
 # no SQLSTATE, so its text is all there is. The first match counts; {0} is what it captured.
 SENTENCES = (
     (
+        r"the remote node .* failed|failed to COPY to shard|any active placements"
+        r"|closed the connection .*while executing command on",
+        "A node of the cluster does not answer, and what it has cannot be used until it does; "
+        "/readyz says which. Start it, then run the command again.",
+    ),
+    (
         r'database "(.+?)" does not exist',
         "There is no database {0}: make it with `python manage.py create_database`.",
     ),
