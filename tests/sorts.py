@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -58,6 +59,18 @@ def later_cases(items: Iterable[pytest.Item]) -> list[pytest.Item]:
             later.append(item)
         seen.add(_test(item))
     return later
+
+
+def long_files_first(items: list[pytest.Item]) -> None:
+    """Campaigns, then what starts browsers and servers, then the files with the most tests."""
+    long: dict[Path, list[int]] = {}
+    for item in items:
+        of_file = long.setdefault(item.path, [0, 0, 0])
+        slow = item.get_closest_marker("slow")
+        of_file[0] |= bool(slow and slow.kwargs.get("campaign"))
+        of_file[1] |= any(item.get_closest_marker(name) for name in ("browser", "embedded"))
+        of_file[2] += 1
+    items.sort(key=lambda item: long[item.path], reverse=True)
 
 
 def _test(item: pytest.Item) -> str:

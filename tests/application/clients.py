@@ -38,7 +38,7 @@ class Told:
 
 def client(socket: Path) -> httpx.Client:
     return httpx.Client(
-        transport=httpx.HTTPTransport(uds=str(socket)), base_url="http://application", timeout=60
+        transport=httpx.HTTPTransport(uds=str(socket)), base_url="http://application", timeout=600
     )
 
 

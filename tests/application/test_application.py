@@ -2,7 +2,7 @@
 
 FastAPI under uvicorn in two processes, a scheduler in a third, each with a pool of two. Every
 acknowledged write is there, once; counters equal what they count; no pool was ever exhausted; no
-connection is left. `pytest -m slow tests/application` loads it for 30 seconds.
+connection is left. `STILLME_LOAD_SECONDS=30 pytest -m slow tests/application` loads it longer.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from stillme.postgresql.embedded.cluster import Cluster
-from tests.ops.servers import Server, scratch, wait_until
+from tests.ops.servers import Server, migrated_server, wait_until
 
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
@@ -34,6 +33,7 @@ from tests.application.clients import Told, client, load
 pytestmark = pytest.mark.embedded
 ROOT = Path(__file__).resolve().parents[2]
 POOL, WEB_PROCESSES, CLIENTS = 2, 2, 6
+SECONDS = float(os.environ.get("STILLME_LOAD_SECONDS", "9"))
 # Where each kind of write is found again, by its key.
 STORED = {
     "items": "SELECT content FROM knowledge.knowledge_items WHERE source = 'application'",
@@ -57,19 +57,12 @@ SESSIONS = """
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seconds", [3, pytest.param(30, marks=pytest.mark.slow(campaign=True))])
-def test_the_application_goes_on_while_its_server_is_restarted(seconds: float) -> None:
-    with scratch() as folder:
-        server = Server(Cluster.at(folder / "s"))
-        server.cluster.initialise()
-        server.start()
-        try:
-            told, pools = run_application(server, folder, seconds)
-            wait_until(lambda: server.ask(SESSIONS) == 0)
-            check_rows(server, told)
-        finally:
-            server.stop("immediate")
+@pytest.mark.slow(campaign=True)
+def test_the_application_goes_on_while_its_server_is_restarted(migrated_cluster: Path) -> None:
+    with migrated_server(migrated_cluster) as (server, folder):
+        told, pools = run_application(server, folder, SECONDS)
+        wait_until(lambda: server.ask(SESSIONS) == 0)
+        check_rows(server, told)
     assert len(pools) == WEB_PROCESSES + 1
     for pool in pools:
         # A caller that waited in vain, or a connection that nobody gave back.
@@ -84,9 +77,6 @@ def run_application(
 ) -> tuple[Told, list[dict[str, Any]]]:
     """What clients and scheduler were told under load, and the figures of every pool at the end."""
     environment = environment_of(server, folder)
-    subprocess.run(
-        [sys.executable, "manage.py", "migrate", "-v0"], env=environment, cwd=ROOT, check=True
-    )
     with ExitStack() as running:
         webs = [web_process(folder, number, environment) for number in range(WEB_PROCESSES)]
         sockets = [running.enter_context(web) for web in webs]
@@ -103,7 +93,7 @@ def run_application(
                 over.set()
             loaded.result()
         assert server.ask(SESSIONS) <= POOL * (WEB_PROCESSES + 1)  # type: ignore[operator]
-        scheduled = json.loads(cycles.communicate("", timeout=60)[0])
+        scheduled = json.loads(cycles.communicate("", timeout=600)[0])
     told.acknowledged["fetched"].update(scheduled["acknowledged"])
     told.unknown["fetched"].update(scheduled["unknown"])
     reports = [json.loads(path.read_text()) for path in folder.glob("web-*.json")]
@@ -155,7 +145,7 @@ def web_process(folder: Path, number: int, environment: dict[str, str]) -> Itera
             yield socket
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(60)
+            process.wait(300)
     assert "No connection of the pool came free" not in log.read_text()
 
 

@@ -24,11 +24,13 @@ class Server:
     """A server of the embedded wheel, reachable by its socket only."""
 
     cluster: Cluster
+    database: str = "postgres"
 
     @property
     def url(self) -> str:
-        """How to reach its database `postgres`."""
-        return f"postgresql://postgres@/postgres?host={self.cluster.socket_directory}&port={PORT}"
+        """How to reach its database."""
+        host = self.cluster.socket_directory
+        return f"postgresql://postgres@/{self.database}?host={host}&port={PORT}"
 
     def start(self) -> None:
         """Start it and wait for it."""
@@ -71,6 +73,24 @@ def scratch() -> Iterator[Path]:
 
 
 @contextmanager
+def migrated_server(cluster: Path) -> Iterator[tuple[Server, Path]]:
+    """A server on a copy of the fixture `migrated_cluster`, and its folder."""
+    with scratch() as folder:
+        copy_cluster(cluster, folder / "s")
+        server = Server(Cluster.at(folder / "s"), "stillme")
+        server.start()
+        try:
+            yield server, folder
+        finally:
+            server.stop("immediate")
+
+
+def copy_cluster(cluster: Path, place: Path) -> None:
+    """Copy a stopped cluster, owners and all."""
+    subprocess.run(["cp", "-a", str(cluster), str(place)], check=True)
+
+
+@contextmanager
 def primary_and_replica() -> Iterator[tuple[Server, Server]]:
     """Two servers, the second a streaming replica of the first."""
     with scratch() as folder:
@@ -97,7 +117,7 @@ def _base_backup(primary: Server, replica: Server) -> None:
     )
 
 
-def wait_until(condition, seconds: float = 60) -> None:
+def wait_until(condition, seconds: float = 300) -> None:
     """Poll until something holds."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -12,8 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from stillme.postgresql.embedded.cluster import Cluster
-from tests.ops.servers import Server, scratch
+from tests.ops.servers import Server, migrated_server
 
 pytestmark = [pytest.mark.slow(campaign=True), pytest.mark.embedded]
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,17 +57,11 @@ print(json.dumps(kept))
 
 
 @pytest.mark.parametrize("pool", ["0", "4"])
-def test_a_crash_under_load(pool: str) -> None:
-    with scratch() as folder:
-        server = Server(Cluster.at(folder / "s"))
-        server.cluster.initialise()
-        server.start()
-        try:
-            kept = crash_under_load(server, pool)
-            with psycopg.connect(server.url) as session:
-                found = session.execute("SELECT id FROM knowledge.knowledge_items").fetchall()
-        finally:
-            server.stop("immediate")
+def test_a_crash_under_load(migrated_cluster: Path, pool: str) -> None:
+    with migrated_server(migrated_cluster) as (server, _):
+        kept = crash_under_load(server, pool)
+        with psycopg.connect(server.url) as session:
+            found = session.execute("SELECT id FROM knowledge.knowledge_items").fetchall()
     assert kept <= {key for (key,) in found}
 
 
@@ -82,9 +75,6 @@ def crash_under_load(server: Server, pool: str) -> set[int]:
         "SECRET_KEY": "only-for-tests",
         "PYTHONPATH": str(ROOT),
     }
-    subprocess.run(
-        [sys.executable, "manage.py", "migrate", "-v0"], env=environment, cwd=ROOT, check=True
-    )
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM],
         env=environment,
@@ -99,7 +89,7 @@ def crash_under_load(server: Server, pool: str) -> set[int]:
         follow(process, "refused", 8)
         server.start()
         follow(process, "back", 20)
-        *_, last = process.communicate(timeout=120)[0].splitlines()
+        *_, last = process.communicate(timeout=600)[0].splitlines()
     finally:
         process.kill()
     return set(json.loads(last))

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,16 @@ def test_a_double_is_printed_with_its_64_bits(tmp_path: Path, kind: str) -> None
     ]
     assert wrong == []
     assert len(printed) == len(stored)
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("read", [RowSource.rows, RowSource.bounded])
+def test_a_stream_that_is_broken_off_may_outlive_its_connection(read: Callable[..., Any]) -> None:
+    """A signal does that: the command said so, and a traceback of the cursor's end after it."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        stream = read(RowSource(connection), "SELECT 1 UNION SELECT 2", ())
+        next(stream)
+    stream.close()
 
 
 def test_the_sign_of_zero_is_stored_and_printed(tmp_path: Path) -> None:

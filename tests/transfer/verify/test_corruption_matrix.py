@@ -46,11 +46,14 @@ def sort(case: Corruption) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("case", one_of_each(CORRUPTIONS, sort, name=lambda case: case.what))
-def test_a_corruption_is_found(settled: Path, tmp_path: Path, case: Corruption) -> None:
+def test_a_corruption_is_found(
+    settled: Path, tmp_path: Path, case: Corruption, request: pytest.FixtureRequest
+) -> None:
     folder = plant_in_copy(case.legacy, settled, tmp_path / "copy")
     with legacy_folder(folder), undone():
         do(case.plant, folder)
-        result = judge_files(case.judged, case.tables)
+        # The first of each kind is found among all tables of its file.
+        result = judge_files(case.judged, case.tables if "slow" in request.keywords else ())
     proven = is_proven(result)
     assert not proven, result.verdict
     said = [

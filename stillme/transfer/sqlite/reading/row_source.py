@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,9 @@ class RowSource:
 
     def rows(self, query: str, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         """The rows of a query. Raises sqlite3.Error where the file is damaged."""
-        yield from self._connection.execute(query, values)
+        # `yield from` closes a cursor with the stream. That fails where a signal broke off the
+        # stream and its connection is closed already; `chain` has nothing to close.
+        yield from chain(self._connection.execute(query, values))
 
     def bounded(self, query: str, values: Sequence[Any]) -> Iterator[list[tuple[Any, ...]]]:
         """The same, as many at a time as surely fit into memory: here one, whatever its size.

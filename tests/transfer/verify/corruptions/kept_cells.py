@@ -27,7 +27,8 @@ KEPT = FindingKind.KEPT_CELL
 def kept(what: str, table: str, key: str, column: str, sql: str) -> Corruption:
     """The record of a cell changes; `{}` stands for the condition that names it."""
     names = f"\"table\" = '{LEGACY_NAME[table]}' AND key = '{key}' AND \"column\" = '{column}'"
-    return Corruption(what, KEPT, f"{table}:{column}", key, (sql.format(names),))
+    tables = (LEGACY_NAME[table],)
+    return Corruption(what, KEPT, f"{table}:{column}", key, (sql.format(names),), tables=tables)
 
 
 def changed(what: str, table: str, key: str, column: str, assignment: str) -> Corruption:
@@ -42,9 +43,9 @@ def gone(what: str, table: str, key: str, column: str) -> Corruption:
 
 def invented(what: str, table: str, key: str, column: str, reason: str) -> Corruption:
     """A cell that needs no original has one."""
-    return Corruption(
-        what, KEPT, f"{table}:{column}", key, (record(LEGACY_NAME[table], key, column, reason),)
-    )
+    name = LEGACY_NAME[table]
+    sql = record(name, key, column, reason)
+    return Corruption(what, KEPT, f"{table}:{column}", key, (sql,), tables=(name,))
 
 
 def record(table: str, key: str, column: str, reason: str) -> str:

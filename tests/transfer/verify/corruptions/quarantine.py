@@ -32,17 +32,30 @@ def _of(table: str, key: str) -> str:
     return f"\"table\" = '{LEGACY_NAME[table]}' AND {named}"
 
 
+def _found(
+    what: str,
+    kind: FindingKind | tuple[FindingKind, ...],
+    where: str,
+    table: str,
+    key: str,
+    *sql: str,
+) -> Corruption:
+    """A corruption that the judge of this table finds; a row without a key is found by any."""
+    key = "*" if key == "None" else key
+    return Corruption(what, kind, where, key, sql, tables=(LEGACY_NAME[table],))
+
+
 def changed(what: str, table: str, key: str, assignment: str, column: str = "") -> Corruption:
     """A record is updated; the finding names its row, and `column` where one is given."""
     where = f"{table}:{column}" if column else f"{table}*"
     sql = f"UPDATE transfer.quarantined_row SET {assignment} WHERE {_of(table, key)}"
-    return Corruption(what, ASIDE, where, "*" if key == "None" else key, (sql,))
+    return _found(what, ASIDE, where, table, key, sql)
 
 
 def gone(what: str, table: str, key: str) -> Corruption:
     """A record is deleted."""
     sql = f"DELETE FROM transfer.quarantined_row WHERE {_of(table, key)}"
-    return Corruption(what, ASIDE, table, "*" if key == "None" else key, (sql,))
+    return _found(what, ASIDE, table, table, key, sql)
 
 
 def copy_of(table: str, key: str, other: str) -> str:
@@ -56,7 +69,7 @@ def copy_of(table: str, key: str, other: str) -> str:
 
 def twice(what: str, table: str, key: str, other: str = "{}") -> Corruption:
     """A second record of a row."""
-    return Corruption(what, ASIDE, f"{table}*", key, (copy_of(table, key, other),))
+    return _found(what, ASIDE, f"{table}*", table, key, copy_of(table, key, other))
 
 
 def healthy(
@@ -77,7 +90,7 @@ def healthy(
     )
     delete = (f"DELETE FROM {table} WHERE id = {key}",) if lost else ()
     kinds = (ASIDE, FindingKind.EXTRA_ROW, MISSING)
-    return Corruption(what, kinds, f"{table}*", key, (sql, *delete))
+    return _found(what, kinds, f"{table}*", table, key, sql, *delete)
 
 
 def nowhere(what: str, pattern: str, table: str, key: str, other: str) -> Corruption:

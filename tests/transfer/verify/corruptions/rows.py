@@ -10,6 +10,7 @@ from tests.transfer.verify.corruptions.case import (
     FORGOT,
     GOALS,
     ITEMS,
+    LEGACY_NAME,
     LINKS,
     RSS,
     SCORES,
@@ -23,10 +24,15 @@ from tests.transfer.verify.corruptions.case import (
 MISSING, EXTRA, VALUE = FindingKind.MISSING_ROW, FindingKind.EXTRA_ROW, FindingKind.VALUE
 
 
+def of_table(what: str, kind: FindingKind, table: str, key: int | str, *sql: str) -> Corruption:
+    """A corruption that the judge of this table finds."""
+    return Corruption(what, kind, table, str(key), sql, tables=(LEGACY_NAME[table],))
+
+
 def lost(what: str, table: str, key: int | str, *before: str) -> Corruption:
     """A row of the target is deleted."""
     sql = f"DELETE FROM {table} WHERE {row_of(table, key)}"
-    return Corruption(what, MISSING, table, str(key), (*before, sql))
+    return of_table(what, MISSING, table, key, *before, sql)
 
 
 def copied(table: str, of: int | str, key: int | str) -> str:
@@ -41,12 +47,12 @@ def copied(table: str, of: int | str, key: int | str) -> str:
 
 def added(what: str, table: str, of: int | str, key: int | str, *before: str) -> Corruption:
     """A copy of a row stands under another key."""
-    return Corruption(what, EXTRA, table, str(key), (*before, copied(table, of, key)))
+    return of_table(what, EXTRA, table, key, *before, copied(table, of, key))
 
 
 def moved(what: str, kind: FindingKind, table: str, key: int | str, *sql: str) -> Corruption:
     """Rows are changed by statements of their own."""
-    return Corruption(what, kind, table, str(key), sql)
+    return of_table(what, kind, table, key, *sql)
 
 
 def no_key(table: str) -> str:
@@ -61,7 +67,7 @@ def again(table: str, condition: str) -> str:
 
 def twice(what: str, table: str, key: int | str, *sql: str) -> Corruption:
     """A row of a key stands there twice."""
-    return Corruption(what, EXTRA, table, str(key), sql)
+    return of_table(what, EXTRA, table, key, *sql)
 
 
 def blind(table: str, *, live: bool = True) -> tuple[str, ...]:
@@ -85,7 +91,7 @@ def _primary(table: str) -> str:
 
 def unseen(what: str, kind: FindingKind, table: str, key: int | str, *sql: str) -> Corruption:
     """Something happens to the rows that the primary key's index was not told of."""
-    return Corruption(what, kind, table, str(key), (*blind(table), *sql, *sees(table)))
+    return of_table(what, kind, table, key, *blind(table), *sql, *sees(table))
 
 
 # fmt: off
