@@ -106,11 +106,8 @@ def test_more_than_are_kept_are_counted(monkeypatch: pytest.MonkeyPatch) -> None
     assert html.count('<th scope="row">') == 2
 
 
-def test_a_proof_without_findings_and_one_of_an_earlier_version() -> None:
+def test_a_proof_without_findings() -> None:
     assert findings_table(proof_of()) == "none"
-    run = Run.objects.create(command="verify_migration")
-    old = Proof.objects.create(run=run, level="full", verdict="v", exit_status=1, findings=3)
-    assert "3 findings. Their details were not recorded" in findings_table(old)
 
 
 def test_the_report_is_a_page_of_its_own(client: Client, django_user_model: Any) -> None:

@@ -24,7 +24,6 @@ _TABLE = (
 _LINE = (
     '<tr><td>{}</td><th scope="row">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}<br>{}</td></tr>'
 )
-_OLD = "Their details were not recorded: manage.py verify_migration shows them."
 
 Finding = dict[str, Any]
 
@@ -34,8 +33,6 @@ def findings_table(proof: Proof) -> SafeString:
     kept: list[Finding] = proof.run.summary.get("findings", [])
     if not proof.findings:
         return SafeString("none")
-    if not kept:
-        return format_html("{} {}", f"{proof.findings:,} findings.", _OLD)
     pages = _pages(kept)
     heads = format_html_join("", '<th scope="col">{}</th>', ((name,) for name in _HEADS))
     lines = format_html_join("", _LINE, (_line(finding, pages) for finding in kept))

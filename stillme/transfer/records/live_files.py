@@ -41,7 +41,7 @@ def other_file(alias: str, file: LegacyFile) -> str | None:
     known = Path(noted["path"])
     now = identity(file.path)
     same_path = is_one_path(known, file.path)
-    if same_path and (not now or "inode" not in noted):
+    if same_path and not now:
         return None
     same_inode = bool(now) and all(noted.get(name) == value for name, value in now.items())
     if same_path and same_inode:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from stillme.transfer.errors import Busy, LegacyFileError, TransferError
 from stillme.transfer.sqlite.copying.backup import flush
-from stillme.transfer.sqlite.copying.backup_check import refuses_writes
 from stillme.transfer.sqlite.copying.backup_manifest import FileEntry, Manifest, read_manifest
 from stillme.transfer.sqlite.copying.room import ask_for_room
 from stillme.transfer.sqlite.copying.sparse import bytes_on_disk, copy_sparse, file_sha256
@@ -48,9 +47,7 @@ def restore_backup(directory: Path, data_directory: Path, *, overwrite: bool = F
     needed = sum(bytes_on_disk(path) for path in directory.rglob("*") if path.is_file())
     help = "free some space (what is there now is set aside, not deleted)"
     ask_for_room(data_directory, needed, "The restored backup", help)
-    # By the copies themselves: an older manifest does not say it.
-    frozen = [e.name for e in manifest.files if refuses_writes(directory / e.name)]
-    restored = Restored(data_directory, names, frozen)
+    restored = Restored(data_directory, names, manifest.frozen)
     try:
         data_directory.mkdir(parents=True, exist_ok=True)
         if present:

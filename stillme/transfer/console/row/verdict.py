@@ -10,6 +10,7 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.plumbing.zones import zone_name
 from stillme.transfer.records.recorded_clock import recorded_clock
+from stillme.transfer.sqlite.clock.epochs import units_of
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.verify.kinds.local_clock import LocalClock, row_minutes_sql
 from stillme.transfer.verify.result import TableProof
@@ -19,7 +20,6 @@ from stillme.transfer.verify.sides.target_table import TargetSide
 
 # A row with more than this is judged by verify_migration, not while a page waits.
 LARGEST = 4_000_000
-_UNITS = ((1e8, 1e11, "seconds"), (1e11, 1e14, "milliseconds"), (1.7e6, 3e6, "julian"))
 
 
 @dataclass(slots=True)
@@ -85,14 +85,8 @@ def _clock(file: str) -> LocalClock | None:
 
 def _units(mapping: TableMapping, cells: dict[str, tuple[str, Raw]]) -> dict[str, str]:
     """The unit of a number in a time column: that of a file whose numbers all agree."""
-    units = {}
-    for column in mapping.columns:
-        _, raw = cells[column.legacy]
-        if column.kind.is_time and isinstance(raw, int | float):
-            for low, high, unit in _UNITS:
-                if low <= raw < high:
-                    units[column.legacy] = unit
-    return units
+    times = ((c.legacy, cells[c.legacy][1]) for c in mapping.columns if c.kind.is_time)
+    return units_of({name: (raw, raw) for name, raw in times if isinstance(raw, int | float)})
 
 
 def _times(mapping: TableMapping) -> set[str]:

@@ -20,7 +20,6 @@ from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.findings import OnEvent
 from stillme.transfer.models import Run
 from stillme.transfer.plumbing.interrupts import Stop
-from stillme.transfer.records.live_files import place
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.steps.following.followed_file import FollowedFile
 from stillme.transfer.steps.following.notes import FollowerNotes, FollowOptions, FollowResult
@@ -86,11 +85,9 @@ class Follower:
             self._read_again(live, judged)
         tables = list(live.mappings.values())
         self._tell_offsets(clock_problem(self.alias, name, live.connection, tables))
-        # A ledger of an earlier version knows the path only.
-        known = {} if "inode" in stand.details else place(live.file.path)
         file_states.move(
             self.alias, name, State.FOLLOWING, decided=live.decisions.signature(),
-            seen_at=file_states.server_now(self.alias), ended_at=None, **known,
+            seen_at=file_states.server_now(self.alias), ended_at=None,
         )  # fmt: skip
         self._followed[name] = FollowedFile(live, stand, self.options.batch)
 
