@@ -39,6 +39,8 @@ class Kind:
     `is_document`: a JSON document. `is_time`: a time, which has a `shape` and may be stored as a
     number.
     `depends_on_clock`: what a value means depends on the clock of the machine that wrote it.
+    `may_be_huge`: it is text that may be so large that it is read in pieces. `probe`: a text of the
+    usual shape, with the place of a digit.
     """
 
     words: ClassVar[str] = ""
@@ -48,7 +50,10 @@ class Kind:
     is_free_text: ClassVar[bool] = False
     is_document: ClassVar[bool] = False
     is_time: ClassVar[bool] = False
+    shape: ClassVar[Stamp | None] = None
     depends_on_clock: ClassVar[bool] = False
+    may_be_huge: ClassVar[bool] = False
+    probe: ClassVar[str] = "probe{}"
 
     @property
     def name(self) -> str:
@@ -60,16 +65,6 @@ class Kind:
         """The kind in the words of docs/reference/schema.md."""
         return self.words or self.name
 
-    @property
-    def shape(self) -> Stamp | None:
-        """The shape of a time; None for what is no time."""
-        return None
-
-    @property
-    def may_be_huge(self) -> bool:
-        """Whether it is text that may be so large that it is read in pieces."""
-        return False
-
     def sample(self, number: int) -> int | float | str | bytes:
         """A stored value of the usual shape, for `number` from 1 to 9."""
-        return f"probe{number}" if self.storage == "text" else number
+        return self.probe.format(number) if self.storage == "text" else number

@@ -59,22 +59,15 @@ class Moment(Kind):
     """
 
     is_time: ClassVar[bool] = True
+    shape: ClassVar[Stamp | None] = Stamp.DJANGO
+    probe: ClassVar[str] = "2025-01-0{} 00:00:00"
     aware: bool = True
     zone: str = "UTC"
-
-    @property
-    def shape(self) -> Stamp:
-        """What `str(datetime)` writes."""
-        return Stamp.DJANGO
 
     @property
     def meaning(self) -> str:
         """The kind in the words of docs/reference/schema.md."""
         return f"{'time' if self.aware else 'naive time'}, {self.zone}"
-
-    def sample(self, number: int) -> str:
-        """A time in whole seconds."""
-        return f"2025-01-0{number} 00:00:00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +75,7 @@ class Day(Kind):
     """A calendar date ``YYYY-MM-DD``; the target's `date`."""
 
     words: ClassVar[str] = "date"
-
-    def sample(self, number: int) -> str:
-        """A date."""
-        return f"2025-01-0{number}"
+    probe: ClassVar[str] = "2025-01-0{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +83,7 @@ class TimeOfDay(Kind):
     """A time of day ``HH:MM:SS``, then ``.ffffff`` unless that is zero; the target's `time`."""
 
     words: ClassVar[str] = "time of day"
-
-    def sample(self, number: int) -> str:
-        """A time in whole seconds."""
-        return f"0{number}:00:00"
+    probe: ClassVar[str] = "0{}:00:00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +100,7 @@ class Uuid(Kind):
 
     words: ClassVar[str] = "UUID, 32 hex digits"
     key_type: ClassVar[str] = "uuid"
-
-    def sample(self, number: int) -> str:
-        """A UUID that no generator gives out."""
-        return f"{number:032x}"
+    probe: ClassVar[str] = "{:032x}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +120,5 @@ class Address(Kind):
     """An IPv4 or IPv6 address in its shortest spelling, without a mask; the target's `inet`."""
 
     words: ClassVar[str] = "IP address"
-
-    def sample(self, number: int) -> str:
-        """An address for documentation (RFC 5737)."""
-        return f"192.0.2.{number}"
+    # For documentation (RFC 5737).
+    probe: ClassVar[str] = "192.0.2.{}"

@@ -26,11 +26,8 @@ class TextKey(Kind):
     key_type: ClassVar[str] = "text"
     is_key: ClassVar[bool] = True
     is_free_text: ClassVar[bool] = True
+    probe: ClassVar[str] = "transfer-probe-{}"
     max_length: int | None = None
-
-    def sample(self, number: int) -> str:
-        """A key that no table has."""
-        return f"transfer-probe-{number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +88,7 @@ class Text(Kind):
         return "text" if self.max_length is None else f"text of at most {self.max_length}"
 
     @property
-    def may_be_huge(self) -> bool:
+    def may_be_huge(self) -> bool:  # type: ignore[override]
         """Free text may, a choice or a text of limited length may not."""
         return not self.choices and self.max_length is None
 
@@ -136,10 +133,7 @@ class Json(Kind):
 
     words: ClassVar[str] = "JSON document"
     is_document: ClassVar[bool] = True
-
-    def sample(self, number: int) -> str:
-        """The empty document."""
-        return "{}"
+    probe: ClassVar[str] = "{{}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +146,12 @@ class Timestamp(Kind):
 
     is_time: ClassVar[bool] = True
     depends_on_clock: ClassVar[bool] = True
+    probe: ClassVar[str] = "2025-01-0{} 00:00:00"
     stamp: Stamp = Stamp.SQL
     after: str | None = None
 
     @property
-    def shape(self) -> Stamp:
+    def shape(self) -> Stamp:  # type: ignore[override]
         """The shape that the old application wrote."""
         return self.stamp
 
@@ -165,10 +160,6 @@ class Timestamp(Kind):
         """The kind in the words of docs/reference/schema.md."""
         return f"time ({_STAMPS[self.stamp]})"
 
-    def sample(self, number: int) -> str:
-        """A time that SQLite could have stamped."""
-        return f"2025-01-0{number} 00:00:00"
-
 
 @dataclass(frozen=True, slots=True)
 class Date(Kind):
@@ -176,15 +167,8 @@ class Date(Kind):
 
     words: ClassVar[str] = "date, midnight UTC"
     is_time: ClassVar[bool] = True
-
-    @property
-    def shape(self) -> Stamp:
-        """A date alone."""
-        return Stamp.DATE
-
-    def sample(self, number: int) -> str:
-        """A time of that date, which its column takes too."""
-        return f"2025-01-0{number} 00:00:00"
+    shape: ClassVar[Stamp | None] = Stamp.DATE
+    probe: ClassVar[str] = "2025-01-0{} 00:00:00"
 
 
 _STAMPS = {
