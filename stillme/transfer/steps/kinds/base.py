@@ -129,16 +129,13 @@ class KindLoader(ABC, Generic[K]):
 
     # Whether `convert` decides about binary data; else its row is quarantined before.
     decides_blobs: ClassVar[bool] = False
+    # SQL functions of one value, by name, that the SQL for uncommon rows calls.
+    functions: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
     # The text of any type is exact. "{}" where PostgreSQL's own equality is.
     compared: ClassVar[str] = "{}::text"
 
     def __init__(self, kind: K) -> None:
         self.kind = kind
-
-    @property
-    def functions(self) -> Mapping[str, Callable[[Any], Any]]:
-        """SQL functions of one value, by name, that the SQL for uncommon rows calls."""
-        return {}
 
     def common_test(self, column: MappedColumn, table: Table) -> str:
         """SQL: the value may be handed over untouched. "" where every one may."""

@@ -60,7 +60,7 @@ class ReferenceLoader(KindLoader[kinds.Reference]):
         return loader_of(self.kind.key)
 
     @property
-    def functions(self) -> Mapping[str, Callable[[Any], Any]]:
+    def functions(self) -> Mapping[str, Callable[[Any], Any]]:  # type: ignore[override]
         """As a key's."""
         return self._key.functions
 

@@ -112,16 +112,13 @@ class KindJudge(ABC, Generic[K]):
 
     # Whether `expect` decides about binary data; else its row must be set aside.
     decides_blobs: ClassVar[bool] = False
+    # SQL functions of one value, by name, that `mends` and `is_usual` call.
+    functions: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
     # A plain line may hold only a mark: then the 64 bits, or the document, are compared apart.
     compared_apart: ClassVar[Literal["", "bits", "document"]] = ""
 
     def __init__(self, kind: K) -> None:
         self.kind = kind
-
-    @property
-    def functions(self) -> Mapping[str, Callable[[Any], Any]]:
-        """SQL functions of one value, by name, that `mends` and `is_usual` call."""
-        return {}
 
     @abstractmethod
     def expect(self, storage: str, raw: Raw, around: Surroundings) -> Expected:

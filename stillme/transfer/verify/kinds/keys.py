@@ -54,7 +54,7 @@ class ReferenceJudge(KindJudge[kinds.Reference]):
         return judge_of(self.kind.key)
 
     @property
-    def functions(self) -> Mapping[str, Callable[[Any], Any]]:
+    def functions(self) -> Mapping[str, Callable[[Any], Any]]:  # type: ignore[override]
         """As a key's."""
         return self._key.functions
 
