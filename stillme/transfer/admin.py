@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from django.apps import apps
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
+from django.db.models.signals import post_migrate
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
@@ -20,6 +22,7 @@ from stillme.pages.once import once
 from stillme.pages.panels import add_panel
 from stillme.transfer.console.desk.page import QuarantinedRowAdmin as QuarantinedRowAdmin
 from stillme.transfer.console.findings_table import findings_table
+from stillme.transfer.console.groups import make_after_migrations
 from stillme.transfer.console.read_only import ReadOnlyAdmin
 from stillme.transfer.console.row.side_by_side import legacy_html
 from stillme.transfer.models import Proof, Run
@@ -28,6 +31,10 @@ from stillme.transfer.reports.proof_files import kept_page
 LONGEST = 200_000
 
 add_panel("legacy_row", "legacy row as stored", legacy_html)
+# After accounts: `migrate` says nothing of this app where it carries a file's own content types.
+post_migrate.connect(
+    make_after_migrations, apps.get_app_config("auth"), dispatch_uid="staff groups"
+)
 
 
 @admin.register(Run)

@@ -133,11 +133,24 @@ def test_it_moves_is_proven_and_goes_back(proven: Shop) -> None:
     go_and_come_back(proven)
 
 
+DELETE_A_GROUP = """
+from django.contrib.auth.models import Group
+Group.objects.get(name="viewer").delete()
+"""
+
+
 def test_a_project_without_accounts_admin_and_content_types(shop: Shop) -> None:
     """It has no groups and no console; every command works."""
     shop.settings = "project.bare"
     assert "no issues" in shop.run("check", "--database", "default")
     go_and_come_back(prove(shop))
+    # Accounts come later.
+    shop.settings = "project.settings"
+    shop.run("migrate", "-v0")
+    assert shop.target("SELECT count(*) FROM auth_group") == [[3]]
+    shop.run("shell", "-v0", "-c", DELETE_A_GROUP)
+    shop.run("migrate", "-v0")
+    assert shop.target("SELECT count(*) FROM auth_group") == [[2]]
 
 
 def see_rows(proven: Shop) -> None:

@@ -16,13 +16,23 @@ ENGINE = "transfer"
 DECIDES = ("change_quarantinedrow", "add_startedcommand")
 
 
+def make_after_migrations(apps: Any, using: str, plan: Any = (), **_: Any) -> None:
+    """Make the groups when the tables of the engine, or those of accounts, have just been made.
+
+    Not at each `migrate`: somebody may have deleted a group.
+    """
+    made = {(migration.app_label, migration.name) for migration, backwards in plan if not backwards}
+    if made & {("transfer", "0005_staff_groups"), ("auth", "0001_initial")}:
+        make_groups(apps, using)
+
+
 def make_groups(apps: Any, alias: str) -> None:
     """Make the groups that are missing, with what each may do; a group that is there stays.
 
     By default a viewer may look at everything; an operator may decide about quarantined rows and
-    start commands as well; an administrator may correct target rows, too. Permissions come after
-    all migrations otherwise, so they are made here. None are made where the file's own groups are
-    carried: their ids are the file's.
+    start commands as well; an administrator may correct target rows, too. Permissions of an app
+    may come after this otherwise, so they are made here. None are made where the file's own groups
+    are carried: their ids are the file's.
     """
     if "auth.Group" in {model.legacy.target for model in registered()}:
         return

@@ -34,7 +34,7 @@ def stored_part(name: str) -> str:
 
 def logged_part(name: str) -> str:
     """SQLite: both as one text without a space: ``integer:7``, ``text:6131``."""
-    exact = f"WHEN 'integer' THEN {name} WHEN 'real' THEN printf('%!.17g', {name})"
+    exact = f"WHEN 'integer' THEN {name} WHEN 'real' THEN printf('%!.20g', {name})"
     return f"typeof({name}) || ':' || CASE typeof({name}) {exact} ELSE hex({name}) END"
 
 

@@ -41,6 +41,14 @@ AND w.datname = current_database() AND l.waitstart < clock_timestamp() - %s * in
 ORDER BY 2, 1
 """
 
+# No process is forked during a look: it would have the locks that the thread holds, for ever.
+_LOOKING = threading.Lock()
+os.register_at_fork(
+    before=_LOOKING.acquire,
+    after_in_parent=_LOOKING.release,
+    after_in_child=_LOOKING.release,
+)
+
 
 @contextmanager
 def telling_waits(what: str, say: Callable[[str], None]) -> Iterator[None]:
@@ -93,13 +101,14 @@ class _Watch:
         connection = None
         try:
             while not self._ended.wait(EVERY):
-                connection = connection or connections[DEFAULT_DB_ALIAS].copy()
-                for row in fetch_all(connection, _WAITING, [self._name, _LONGEST, _WORTH]):
-                    if (sentence := _sentence(*row)) not in told:
-                        told.add(sentence)
-                        self._say(sentence)
-        except Error:
-            # No session left, or the server is gone: the command itself meets that, and says it.
+                with _LOOKING:
+                    connection = connection or connections[DEFAULT_DB_ALIAS].copy()
+                    for row in fetch_all(connection, _WAITING, [self._name, _LONGEST, _WORTH]):
+                        if (sentence := _sentence(*row)) not in told:
+                            told.add(sentence)
+                            self._say(sentence)
+        except (Error, OSError):
+            # No session left, the server is gone, or nobody reads: the command meets that itself.
             return
         finally:
             if connection is not None:

@@ -58,6 +58,8 @@ def exclusive(alias: str, *, in_rounds: bool = False) -> Iterator[None]:
     of its transactions calls `share_rows`, and decisions come in between.
     """
     connection = connections[alias].copy()
+    # Threads of an import ask whether it lives.
+    connection.inc_thread_sharing()
     # Also in a web process, and where the machine with the lock may lose its network.
     end_with_client(None, connection)
     holding = _HOLDING.setdefault((os.getpid(), alias), [])
@@ -94,11 +96,23 @@ def exclusive(alias: str, *, in_rounds: bool = False) -> Iterator[None]:
         connection.close()
 
 
+@contextmanager
+def exclusive_transaction(alias: str) -> Iterator[None]:
+    """A transaction that is undone where this process has lost the lock of writers it took.
+
+    Another command may have gone on, and put the other side in charge. Raises Busy.
+    """
+    with transaction.atomic(using=alias, durable=True):
+        yield
+        # Last: the locks of the tables that were written to hold up that command's mark.
+        require_exclusive(alias)
+
+
 def require_exclusive(alias: str) -> None:
     """Raise Busy where the lock that this process took is lost, because its session has ended.
 
-    Every transaction of the engine ends with it (`engine_transaction`), and a mark. A follower
-    that has nothing to do asks now and then.
+    `exclusive_transaction` ends with it, and a mark. A follower that has nothing to do asks now
+    and then.
     """
     for connection in _HOLDING.get((os.getpid(), alias), [])[-1:]:
         try:

@@ -15,6 +15,7 @@ from stillme.postgresql.statements import set_local
 from stillme.transfer.models import DroppedObject
 from stillme.transfer.plumbing.processes import SessionThreads, usable_cores
 from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
+from stillme.transfer.postgresql.locks import exclusive_transaction
 
 
 def take_down(
@@ -54,7 +55,7 @@ def take_down(
         for is_constraint, rows in ((True, constraints), (False, found))
         for name, definition in rows
     ]
-    with transaction.atomic(using=alias, durable=True):
+    with exclusive_transaction(alias):
         DroppedObject.objects.using(alias).bulk_create(dropped)
         for name, _ in constraints:
             execute(alias, f"ALTER TABLE {relation} DROP CONSTRAINT {quoted(name)}")

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
-from django.db import connections, transaction
+from django.db import connections
 
 from stillme.transfer.conf import conf
 from stillme.transfer.errors import NoLegacyFile
@@ -21,7 +21,7 @@ from stillme.transfer.plumbing.scratch import scratch_folder
 from stillme.transfer.postgresql import objects
 from stillme.transfer.postgresql.after_load import renew_where_outgrown, set_sequence
 from stillme.transfer.postgresql.distributed import refuse_where_distributed
-from stillme.transfer.postgresql.locks import exclusive
+from stillme.transfer.postgresql.locks import exclusive, exclusive_transaction
 from stillme.transfer.records import ledger
 from stillme.transfer.records.edited_rows import keys_of_edited_rows
 from stillme.transfer.records.live_files import require_place
@@ -198,7 +198,7 @@ def _import(
         "deletions": list(map(asdict, result.deletions)),
         "refused": result.refused,
     }
-    with transaction.atomic(using=alias):
+    with exclusive_transaction(alias):
         ledger.finish_run(alias, run, failed=not result.conserved)
         file_states.note_loaded(alias, run)
     return result

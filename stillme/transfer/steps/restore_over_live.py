@@ -11,13 +11,11 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from django.db import transaction
-
 from stillme.transfer.errors import LegacyFileError, StateError, TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.copy import fetch_all
-from stillme.transfer.postgresql.locks import exclusive
+from stillme.transfer.postgresql.locks import exclusive, exclusive_transaction
 from stillme.transfer.records import ledger
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 from stillme.transfer.sqlite import capture
@@ -130,10 +128,10 @@ def restore(alias: str, plan: Restore, on_event: OnEvent = ignore_event) -> None
         unseal(alias)
         await_locks(files, PATIENCE)
         if live:
-            with transaction.atomic(using=alias, durable=True):
+            with exclusive_transaction(alias):
                 reverse.freeze_target(alias, tables)
         _lay(alias, plan, files, tables if live else [], on_event)
-        with transaction.atomic(using=alias, durable=True):
+        with exclusive_transaction(alias):
             for name in names:
                 _note(alias, name, plan.directory)
             reverse.remove(alias, tables)

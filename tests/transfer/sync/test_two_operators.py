@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, connections
 
 from rss.models import FetchCycle
 from stillme.transfer.errors import TransferError
@@ -101,8 +101,11 @@ def test_a_backup_is_not_laid_over_what_went_live_since_the_question(data, tmp_p
     write_to_postgresql()
 
 
-def overtaken(switch, name, again):
-    """The lock's session is ended by the server at a step, and another command does it all."""
+def overtaken(switch, name, again, ended):
+    """The lock's session is ended by the server at a step, and another command does it all.
+
+    With `ended` the server ends this command's own session, too.
+    """
     step = getattr(switch, name)
 
     def lose_it(self, *given):
@@ -110,6 +113,8 @@ def overtaken(switch, name, again):
             patch.setattr(switch, name, step)
             elsewhere(LOCK_ENDS)
             again()
+        if ended:
+            connections["default"].connection.close()
         step(self, *given)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -118,13 +123,14 @@ def overtaken(switch, name, again):
             again()
 
 
-def test_whoever_lost_the_lock_opens_nothing(data):
+@pytest.mark.parametrize("ended", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_whoever_lost_the_lock_opens_nothing(data, ended):
     """It would let writers into the side that the other command has just closed."""
-    overtaken(ToTarget, "_verify_tail", cut_over)
+    overtaken(ToTarget, "_verify_tail", cut_over, ended)
     assert set(freezes().values()) == {FOR_GOOD}
     assert reverse.status("default", reverse.every_target_table()).is_healthy
     write_to_postgresql()
-    overtaken(ToLegacy, "_carry", roll_back)
+    overtaken(ToLegacy, "_carry", roll_back, ended)
     with pytest.raises(DatabaseError, match="takes no more writes"):
         write_to_postgresql()
     assert set(freezes().values()) == {None}

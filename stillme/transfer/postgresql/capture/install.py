@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from django.db import connections, transaction
+from django.db import connections
 
 from stillme.postgresql.statements import set_local
 from stillme.transfer.plumbing.own_sql import CaptureStatus, Health, is_own_text, status_of
@@ -23,7 +23,7 @@ from stillme.transfer.postgresql.capture.templates import (
     freeze_body,
 )
 from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
-from stillme.transfer.postgresql.locks import require_exclusive
+from stillme.transfer.postgresql.locks import exclusive_transaction
 
 # PostgreSQL's letter for when a trigger fires -> how it is switched on so.
 _ENABLE = {"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}
@@ -38,14 +38,11 @@ def as_replay(alias: str) -> None:
 def engine_transaction(alias: str) -> Iterator[None]:
     """A transaction of the engine's own (`as_replay`): after a rollback nobody else may write.
 
-    It is undone where this process has lost the lock of writers: another command may have gone on,
-    and put PostgreSQL in charge. Raises Busy.
+    Raises Busy where the lock of writers was lost.
     """
-    with transaction.atomic(using=alias, durable=True):
+    with exclusive_transaction(alias):
         as_replay(alias)
         yield
-        # Last: the locks of the tables that were written to hold up that command's mark.
-        require_exclusive(alias)
 
 
 def install(alias: str, tables: Sequence[TargetTable], *, lock_timeout: str = "2s") -> None:

@@ -17,6 +17,7 @@ from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.plumbing.stored_cells import unpack_cell
 from stillme.transfer.postgresql.capture import engine_transaction
 from stillme.transfer.postgresql.copy import create_stage, fetch_all
+from stillme.transfer.postgresql.locks import exclusive_transaction
 from stillme.transfer.records import ledger
 from stillme.transfer.records.outcome import MOST_KEYS, Outcome
 from stillme.transfer.records.table_job import TableJob
@@ -95,10 +96,12 @@ def prune_gone(alias: str, group: Sequence[tuple[Gone, Outcome]]) -> None:
                 f"Rows that vanished from {tables} cannot be pruned: rows of the "
                 "target side still refer to them; delete those first, or import without --prune."
             ) from error
+    with exclusive_transaction(alias):
+        for gone, _ in group:
+            identity = gone.job.mapping.identity
+            identity.of(QuarantinedRow.objects.using(alias)).filter(pk__in=gone.records).delete()
+            identity.of(KeptCell.objects.using(alias)).filter(key__in=gone.cells).delete()
     for gone, _ in group:
-        identity = gone.job.mapping.identity
-        identity.of(QuarantinedRow.objects.using(alias)).filter(pk__in=gone.records).delete()
-        identity.of(KeptCell.objects.using(alias)).filter(key__in=gone.cells).delete()
         gone.deletion.deleted = True
 
 

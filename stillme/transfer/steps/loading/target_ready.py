@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from django.apps import apps
-from django.db import transaction
 
 from stillme.transfer.errors import TargetError
 from stillme.transfer.inventory.applied_migrations import unapplied_migrations
@@ -18,6 +17,7 @@ from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.mapping import split_table
 from stillme.transfer.models import Chunk
 from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
+from stillme.transfer.postgresql.locks import exclusive_transaction
 from stillme.transfer.project.files import is_built
 from stillme.transfer.records.required import require_records
 from stillme.transfer.registry import legacy_models
@@ -89,7 +89,7 @@ def clear_own_rows(
     if written and not keep_others:
         raise TargetError(_sentence(written))
     notices = [_sentence(written)] if written else []
-    with transaction.atomic(using=alias, durable=True):
+    with exclusive_transaction(alias):
         for label in chosen:
             relation = _relation(label)
             _refuse_referred(alias, apps.get_model(label)._meta.db_table, relation)

@@ -28,7 +28,7 @@ from stillme.transfer.plumbing.permissions import take_write
 from stillme.transfer.plumbing.private_file import private_file
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.copy import execute
-from stillme.transfer.postgresql.locks import exclusive
+from stillme.transfer.postgresql.locks import exclusive, exclusive_transaction
 from stillme.transfer.records import ledger
 from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.sqlite import capture
@@ -90,7 +90,7 @@ def _finish(alias: str, files: list[LegacyFile], on_event: OnEvent) -> None:
 
 
 def _finish_target(alias: str, names: list[str]) -> None:
-    with transaction.atomic(using=alias, durable=True):
+    with exclusive_transaction(alias):
         reverse.remove(alias, reverse.every_target_table())
         reverse.unfreeze_target(alias, reverse.every_target_table())
         execute(alias, f"TRUNCATE {ReverseChange._meta.db_table} RESTART IDENTITY")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import suppress
 
 from django.db import Error, connections
 
@@ -20,8 +19,8 @@ from stillme.transfer.models import Run
 from stillme.transfer.postgresql.locks import require_exclusive
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.steps.switching.limit import Limit, OverLimit
-from stillme.transfer.steps.switching.thaw import mark_stands
-from stillme.transfer.steps.syncing.file_states import standing
+from stillme.transfer.steps.switching.thaw import PATIENCE, insist, mark_stands
+from stillme.transfer.steps.syncing.file_states import State, standing
 
 
 class Switch(ABC):
@@ -29,12 +28,14 @@ class Switch(ABC):
 
     `name` names the switch in the limit's messages.
     `advice` says in those messages what to do if the switch was given up.
+    `leaves_target` tells that PostgreSQL is in charge before.
     `marked` is the files' state once the mark stands.
     `unknown` is the error's sentence if nobody knows whether the mark stands.
     """
 
     name: str
     advice: str
+    leaves_target: bool
     marked: str
     unknown: str
 
@@ -91,19 +92,27 @@ class Switch(ABC):
     def _refuse_where_overtaken(self, error: BaseException) -> None:
         """Raise Busy where another command has made the switch after this one lost its lock.
 
-        What is closed to writers now is closed by that one, and must stay so.
+        What is closed to writers now is closed by that one, and must stay so; also where nobody
+        says who is in charge: then raise TransferError with `unknown`.
         """
         try:
             require_exclusive(self.alias)
         except Busy:
-            states: set[str] = set()
-            with suppress(Error):
-                states = {standing(self.alias, file.name).state for file in self.files}
-            if states == {self.marked}:
-                raise Busy(
-                    f"Another command has made the {self.name} after the server ended the session "
-                    "that kept it out; nothing of that was undone: see manage.py migration_status."
-                ) from error
+            try:
+                sides = insist(self.alias, self._sides_in_charge, PATIENCE)
+            except Error as silent:
+                raise TransferError(self.unknown) from silent
+            if sides == {self.leaves_target}:
+                return
+            raise Busy(
+                f"Another command has made the {self.name} after the server ended the session "
+                "that kept it out; nothing of that was undone: see manage.py migration_status."
+            ) from error
+
+    def _sides_in_charge(self) -> set[bool]:
+        """Of each file, whether PostgreSQL is in charge."""
+        states = {standing(self.alias, file.name).state for file in self.files}
+        return {state in (State.LIVE, State.FINISHED) for state in states}
 
     def _mark_stands(self) -> bool:
         """Whether the mark was set after all: its COMMIT was done, only the answer was lost."""

@@ -19,13 +19,13 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from django.db import transaction
 from django.db.models import Count
 
 from stillme.transfer.errors import StateError, TransferError
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.models import ReverseChange, Run, Seal
 from stillme.transfer.postgresql import capture as reverse
+from stillme.transfer.postgresql.locks import exclusive_transaction
 from stillme.transfer.records import ledger
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.capture import CapturedTable, captured_tables
@@ -73,6 +73,7 @@ class ToLegacy(Switch):
 
     name = "rollback"
     advice = "--dry-run counts the rows to carry; give a longer one, or try at a quieter time"
+    leaves_target = True
     marked = State.ROLLED_BACK
     unknown = (
         "PostgreSQL does not answer, so it is not known whether the files are in charge. They "
@@ -138,7 +139,7 @@ class ToLegacy(Switch):
     def _freeze_target(self) -> None:
         self.limit.begin()
         self.limit.step = "freezing PostgreSQL"
-        with transaction.atomic(using=self.alias, durable=True):
+        with exclusive_transaction(self.alias):
             reverse.freeze_target(self.alias, self.tables, lock_timeout=self.patience())
         self.say("PostgreSQL takes no more writes.")
 

@@ -49,6 +49,7 @@ class ToTarget(Switch):
 
     name = "cut-over"
     advice = "let manage.py sync_sqlite --follow catch up, or try at a quieter time"
+    leaves_target = False
     marked = State.LIVE
     unknown = (
         "PostgreSQL does not answer, so it is not known whether the switch was made. The files "

@@ -61,7 +61,8 @@ LATERAL (
     -- Of a foreign key: those on both of its tables, with the table that refers to the other.
     FROM pg_trigger LEFT JOIN pg_constraint AS k ON k.oid = tgconstraint
     WHERE coalesce(conrelid, tgrelid) = t.oid
-    AND tgfoid::regproc::text !~ 'citus_truncate_trigger'
+    AND NOT EXISTS (SELECT FROM pg_proc AS f WHERE f.oid = tgfoid
+        AND proname = 'citus_truncate_trigger' AND pronamespace = 'pg_catalog'::regnamespace)
     UNION ALL
     SELECT concat('rule ', rulename) FROM pg_rewrite WHERE ev_class = t.oid
     UNION ALL

@@ -39,10 +39,12 @@ WHERE inhrelid = {oid} OR inhparent = {oid} ORDER BY 2
 """
 _RULES = "SELECT rulename FROM pg_rewrite WHERE ev_class = {oid} ORDER BY 1"
 # PostgreSQL's own are of a constraint and call one of its own functions, whatever else is noted.
+# Citus has one of its own on each distributed table.
 _TRIGGERS = """
 SELECT tgname, nspname, proname FROM pg_trigger JOIN pg_proc AS f ON f.oid = tgfoid
 JOIN pg_namespace AS n ON n.oid = pronamespace
 WHERE tgrelid = {oid} AND (NOT tgisinternal OR tgconstraint = 0 OR nspname <> 'pg_catalog')
+AND NOT (tgisinternal AND nspname = 'pg_catalog' AND proname = 'citus_truncate_trigger')
 ORDER BY 1
 """
 # By constraint: those of a foreign key are on both of its tables.
