@@ -89,7 +89,7 @@ def _predict(plan: Plan, on_event: OnEvent) -> dict[TableId, TableInspection]:
             for table in tables:
                 identity = TableId(file, table.table)
                 found[identity] = table
-                rows = table.prediction.rows
+                rows = table.prediction.legacy_rows
                 on_event(Event("done", {"table": table_label(identity), "rows": rows}))
     return found
 

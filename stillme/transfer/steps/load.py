@@ -120,7 +120,7 @@ def _dry(options: ImportOptions, directory: Path, on_event: OnEvent) -> ImportRe
         plan.tables,
         lambda job: keys_of_edited_rows(alias, job.mapping) if options.prune else (),
     ):
-        outcome, job, mapping = found.prediction.outcome(), found.job, found.job.mapping
+        outcome, job, mapping = found.prediction, found.job, found.job.mapping
         if options.prune:
             vanished = dry_vanished(alias, replace(job, prune=True, overwrite=options.overwrite))
             outcome.vanished_count, outcome.vanished = vanished.vanished_count, vanished.vanished

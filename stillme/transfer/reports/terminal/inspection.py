@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from stillme.transfer.identity import TableId
+from stillme.transfer.records.outcome import Outcome
 from stillme.transfer.registry import table_label
 from stillme.transfer.reports.json_text import or_json
 from stillme.transfer.reports.terminal.tables import marked, print_rows, tell
@@ -86,7 +87,7 @@ def _zones(file: FileInspection) -> str:
 
 def _table(console: Console, table: TableInspection) -> None:
     prediction = table.prediction
-    title = f"{table.table} -> {table.target}: {prediction.rows:,} rows"
+    title = f"{table.table} -> {table.target}: {prediction.legacy_rows:,} rows"
     columns = [
         (column.name, storage(column), bounds(column), details(column))
         for column in prediction.columns
@@ -119,15 +120,13 @@ def _others(console: Console, result: Inspection) -> None:
 
 def summary_rows(result: Inspection) -> list[tuple[str, int, int, int, int]]:
     """Table, rows, clean, repaired, quarantined; the stores' tables last."""
-    rows = []
-    for file in result.files:
-        for table in file.tables:
-            name, found = table_label(TableId(file.file, table.table)), table.prediction
-            rows.append((name, found.rows, found.loaded, found.repaired, found.quarantined))
-    for store in result.stores:
-        o = store.outcome
-        rows.append((store.table, o.legacy_rows, o.loaded, o.repaired, o.quarantined))
-    return rows
+    found: list[tuple[str, Outcome]] = [
+        (table_label(TableId(file.file, table.table)), table.prediction)
+        for file in result.files
+        for table in file.tables
+    ]
+    found += [(store.table, store.outcome) for store in result.stores]
+    return [(name, o.legacy_rows, o.loaded, o.repaired, o.quarantined) for name, o in found]
 
 
 def verdict(result: Inspection) -> str:

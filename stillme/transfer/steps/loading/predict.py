@@ -39,37 +39,17 @@ _RANGE_ROWS = 50_000
 
 
 @dataclass(slots=True)
-class Prediction:
-    """Counts of rows, what is behind them, and the profile of every column.
+class Prediction(Outcome):
+    """What the import will count, what is behind it, and the profile of every column.
 
-    `reasons` counts rows to be quarantined, `repairs` cells to be repaired as (column, reason),
-    `kept` cells whose original is kept although the row counts as loaded.
+    `reasons` counts rows to be quarantined, `repairs` cells to be repaired as (column, reason).
     """
 
-    rows: int = 0
-    repaired: int = 0
-    quarantined: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
     repairs: Counter[tuple[str, str]] = field(default_factory=Counter)
     examples: list[SetAside] = field(default_factory=list)
     columns: list[ColumnProfile] = field(default_factory=list)
     long_keys: int = 0
     aside: list[int | str] = field(default_factory=list)
-
-    @property
-    def loaded(self) -> int:
-        """Rows that load as they are."""
-        return self.rows - self.repaired - self.quarantined
-
-    def outcome(self) -> Outcome:
-        """The same as the import counts it."""
-        return Outcome(
-            legacy_rows=self.rows,
-            loaded=self.loaded,
-            repaired=self.repaired,
-            quarantined=self.quarantined,
-            reasons=dict(self.reasons),
-        )
 
 
 def predict_table(job: TableJob, *, profiled: bool = True) -> Prediction:
@@ -89,7 +69,8 @@ def predict_table(job: TableJob, *, profiled: bool = True) -> Prediction:
                 if profiled:
                     add_row(job.mapping, profiles, row.whole())
                 attention.append((row.rowid,))
-            prediction.rows += reader.rows
+            prediction.legacy_rows += reader.rows
+            prediction.loaded += reader.rows - len(attention)
             source.connection.executemany(f"INSERT INTO temp.{ATTENTION} VALUES (?)", attention)
         if profiled and job.mapping.has_rowid:
             add_common(source.connection, job.mapping, profiles)
@@ -128,11 +109,12 @@ def _judge(source: TableSource, row: RawRow, prediction: Prediction) -> LoadedRo
 def _note(prediction: Prediction, job: TableJob, row: LoadedRow | SetAside) -> None:
     if isinstance(row, LoadedRow):
         prediction.repaired += row.repaired
+        prediction.loaded += not row.repaired
         prediction.repairs.update((kept.column, kept.reason) for kept in row.kept)
         return
     prediction.quarantined += 1
-    prediction.reasons[row.reason] += 1
-    if prediction.reasons[row.reason] <= MOST_EXAMPLES:
+    rows = prediction.reasons[row.reason] = prediction.reasons.get(row.reason, 0) + 1
+    if rows <= MOST_EXAMPLES:
         prediction.examples.append(row)
     keys = job.mapping.key_columns
     is_blob = row.reason == "blob" and row.column in keys.names
@@ -143,7 +125,7 @@ def _note(prediction: Prediction, job: TableJob, row: LoadedRow | SetAside) -> N
 def as_dict(prediction: Prediction) -> dict[str, Any]:
     """Plain data for JSON."""
     return {
-        "rows": prediction.rows,
+        "rows": prediction.legacy_rows,
         "loaded": prediction.loaded,
         "repaired": prediction.repaired,
         "quarantined": prediction.quarantined,
