@@ -24,7 +24,38 @@ def modern(tmp_path):
     return ChromaFiles(tmp_path / "vector_db", "1.x")
 
 
+# What a damaged page may hold and no text of PostgreSQL's own can: any bytes become a text.
+ANY_BYTES = (
+    "CREATE CAST (bytea AS text) WITHOUT FUNCTION; UPDATE vector.{0} SET {1} = "
+    "(convert_to({1}, 'UTF8') || '\\x{2}'::bytea)::text; DROP CAST (bytea AS text)"
+)
 CORRUPTIONS = {
+    **{
+        f"{column} behind a U+0000": (ANY_BYTES.format(*column.split("."), "0078"), where)
+        for column, where in (
+            ("collections.name", "collections:name"),
+            ("collections.tenant", "collections:tenant"),
+            ("collections.database", "collections:database"),
+            ("items.document", "items:document"),
+            ("items.embedding_id", "items"),
+        )
+    },
+    **{
+        f"{column} not UTF-8": (ANY_BYTES.format(*column.split("."), "ff"), where)
+        for column, where in (
+            ("collections.name", "collections:name"),
+            ("items.document", "items:document"),
+            ("items.embedding_id", "items"),
+        )
+    },
+    **{
+        f"{moment} in {table}": (
+            f"UPDATE vector.{table} SET created_at = '{moment}'",
+            f"{table}:created_at",
+        )
+        for moment in ("infinity", "-infinity", "0044-03-15 BC", "12000-01-01")
+        for table in ("collections", "items")
+    },
     "one bit": (
         "UPDATE vector.items SET embedding[2] = embedding[2] * 1.0000001::float4 "
         "WHERE embedding_id = 'k003'",

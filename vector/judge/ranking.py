@@ -17,6 +17,7 @@ from django.db import DataError, connections, transaction
 
 from stillme.postgresql.statements import fetch_all, set_local
 from stillme.transfer.findings import FindingKind
+from stillme.transfer.verify.sides.row_query import read
 from vector import chroma, models
 from vector.judge.nearest import TOP, Ranked
 from vector.judge.proof import CollectionProof
@@ -147,8 +148,8 @@ def _pgvector_nearest(
     with transaction.atomic(using=alias):
         if indexed:
             set_local(connections[alias], {"hnsw.ef_search": 100})
-        found = fetch_all(
-            connections[alias],
+        found = read(
+            alias,
             f'SELECT {distance}, embedding_id FROM "vector"."items" '
             f"WHERE collection_id = {int(row.pk)} ORDER BY {order} LIMIT {TOP}",
             [str(query)] * 2,

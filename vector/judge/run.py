@@ -12,9 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from django.db.models import TextField
-from django.db.models.functions import Cast
-
 from stillme.transfer.findings import Event, FindingKind, OnEvent
 from stillme.transfer.inventory.entries import InventoryLine
 from stillme.transfer.inventory.stores import StoreOptions, StoreReport
@@ -27,7 +24,7 @@ from vector.chroma.records import as_text
 from vector.judge import expectation, ranking, set_aside, whole_tables
 from vector.judge.items import ItemJudge
 from vector.judge.proof import CollectionProof, empty_proof
-from vector.judge.target_reading import target_ids
+from vector.judge.target_reading import collection_cells, target_ids
 from vector.names import FILE
 
 # A process needs a fifth of a second to look where 100,000 vectors are.
@@ -100,14 +97,13 @@ class _Judge:
         proof = self.proof
         proof.legacy_rows = len(self.store.ids(self.collection))
         self.tell("table", total=proof.legacy_rows)
-        # Its metadata is read as text: Python refuses some numbers that jsonb takes.
+        # Its other cells are the judge's own to read: a model takes not every text and time.
         rows = models.Collection.objects.using(self.alias).filter(uuid=self.collection.id)
-        spelled = rows.defer("metadata").annotate(spelled=Cast("metadata", TextField()))
-        row = spelled.order_by("pk").first()
+        row = rows.only("dimension", "metric").order_by("pk").first()
         if row is None:
             self.proof.find(FindingKind.MISSING_ROW, "collections", self.collection.name)
             return proof
-        self._judge_collection(row, row.spelled)
+        self._judge_collection(row.pk)
         if level == "sample" and sample < proof.legacy_rows:
             self._judge_sample(row, sample)
         elif level != "counts":
@@ -125,24 +121,25 @@ class _Judge:
         if whole:
             proof.findings.extend(set_aside.needless_originals(self.alias, self.table, proof.seen))
             self.unread = self.store.unread(self.collection, proof.rows_read)
-        proof.findings.extend(whole_tables.missing_index(row))
+        proof.findings.extend(whole_tables.missing_index(row, self.collection.name))
         proof.seconds = time.monotonic() - begun
         return proof
 
-    def _judge_collection(self, row: models.Collection, metadata: str) -> None:
+    def _judge_collection(self, pk: int) -> None:
         legacy = self.collection
-        pairs = {
-            "name": (legacy.name, row.name),
-            "tenant": (legacy.tenant, row.tenant),
-            "database": (legacy.database, row.database),
-            "metric": (legacy.metric.value, row.metric),
-            "dimension": (legacy.dimension, row.dimension),
-            "configuration": (legacy.configuration, row.configuration),
-            "schema": (legacy.schema, row.schema),
+        wanted: dict[str, Any] = {
+            "name": legacy.name,
+            "tenant": legacy.tenant,
+            "database": legacy.database,
+            "metric": legacy.metric.value,
+            "dimension": legacy.dimension,
+            "configuration": legacy.configuration,
+            "schema": legacy.schema,
             # The legacy has none.
-            "created_at": (None, row.created_at),
+            "created_at": None,
         }
-        for column, (expected, found) in pairs.items():
+        *cells, metadata = collection_cells(self.alias, pk)
+        for (column, expected), found in zip(wanted.items(), cells, strict=True):
             if expected != found:
                 where = f"collections:{column}"
                 self.proof.find(FindingKind.VALUE, where, legacy.name, expected, found)
@@ -183,7 +180,7 @@ class _Judge:
                 self.tell("progress", rows=compared)
         for task in tasks:
             self.proof.add(found[task])
-        ranking.compare(self.proof, row.name, found[ask])
+        ranking.compare(self.proof, self.collection.name, found[ask])
 
     def _judge_sample(self, row: models.Collection, sample: int) -> None:
         """Runs of neighbours, evenly spread with a random start."""

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import psycopg
 from django.db import connections, transaction
+from psycopg.adapt import Buffer, Loader
+from psycopg.types.datetime import TimestamptzBinaryLoader
 
 from stillme.postgresql.statements import set_local
 from stillme.transfer.verify.tables.index_scans import BY_SCAN
@@ -30,7 +32,7 @@ class TargetItem(NamedTuple):
     metadata: str
     embedding: bytes | None
     origin: str
-    created_at: datetime | None
+    created_at: datetime | str | None
     legacy_seq_id: int | None
 
 
@@ -38,7 +40,30 @@ _SELECT = (
     "SELECT embedding_id, document, metadata::text, {embedding}, origin, created_at, "
     'legacy_seq_id FROM "vector"."items" WHERE collection_id = %s AND embedding_id = ANY(%s)'
 )
+_COLLECTION = (
+    'SELECT name, tenant, "database", metric, dimension, configuration, schema, created_at, '
+    'metadata::text FROM "vector"."collections" WHERE id = %s'
+)
 _AS_ARRAY = _SELECT.format(embedding="array_send(embedding)")
+
+
+class _AnyText(Loader):
+    """Hands over text; bytes that are not UTF-8 (of a damaged page) as lone surrogates."""
+
+    format = psycopg.pq.Format.BINARY
+
+    def load(self, data: Buffer) -> str:
+        return bytes(data).decode("utf-8", "surrogateescape")
+
+
+class _AnyMoment(TimestamptzBinaryLoader):
+    """Hands over a time, or a word for one that Python's calendar has not."""
+
+    def load(self, data: Buffer) -> Any:
+        try:
+            return super().load(data)
+        except psycopg.DataError:
+            return "beyond the calendar"
 
 
 class TargetReader:
@@ -50,23 +75,32 @@ class TargetReader:
 
     def items(self, keys: Sequence[str]) -> dict[str, TargetItem]:
         """The items with these ids."""
-        if self._as_vector:
-            try:
-                with transaction.atomic(using=self.alias):
-                    return self._fetch(self._as_vector, keys, float32_of_vector)
-            except psycopg.DataError:
-                # Only these may have one: the next are tried the quick way again.
-                return self._fetch(_AS_ARRAY, keys, float32_of_array)
-        return self._fetch(_AS_ARRAY, keys, float32_of_array)
+        decode = float32_of_vector if self._as_vector else float32_of_array
+        try:
+            with transaction.atomic(using=self.alias):
+                return self._fetch(self._as_vector or _AS_ARRAY, keys, decode)
+        except (psycopg.DataError, UnicodeDecodeError):
+            # Only these may have an odd value: the next are tried the quick way again.
+            return self._fetch(_AS_ARRAY, keys, float32_of_array, odd=True)
 
     def _fetch(
-        self, sql: str, keys: Sequence[str], decode: Callable[[bytes], bytes | None]
+        self,
+        sql: str,
+        keys: Sequence[str],
+        decode: Callable[[bytes], bytes | None],
+        *,
+        odd: bool = False,
     ) -> dict[str, TargetItem]:
-        with _binary_cursor(self.alias) as cursor:
-            rows = cursor.execute(sql, [self.collection, list(keys)]).fetchall()
+        rows = _rows(self.alias, sql, [self.collection, list(keys)], odd=odd)
         return {
             row[0]: TargetItem(row[0], row[1], row[2], decode(row[3]), *row[4:]) for row in rows
         }
+
+
+def collection_cells(alias: str, pk: int) -> tuple[Any, ...]:
+    """The cells of a collection that the judge compares, the metadata last, as text: Python refuses
+    some numbers that jsonb takes."""
+    return _rows(alias, _COLLECTION, [pk], odd=True)[0]
 
 
 def _as_vector(alias: str) -> str:
@@ -91,10 +125,13 @@ def full_scans(alias: str) -> Iterator[None]:
 
 def target_ids(alias: str, collection: int) -> Counter[str]:
     """How often each id is in a collection, by a full scan."""
-    with full_scans(alias), _binary_cursor(alias) as cursor:
-        sql = 'SELECT embedding_id FROM "vector"."items" WHERE collection_id = %s'
-        cursor.execute(sql, [collection])
-        return Counter(row[0] for row in cursor)
+    sql = 'SELECT embedding_id FROM "vector"."items" WHERE collection_id = %s'
+    with full_scans(alias):
+        try:
+            rows = _rows(alias, sql, [collection])
+        except UnicodeDecodeError:
+            rows = _rows(alias, sql, [collection], odd=True)
+    return Counter(row[0] for row in rows)
 
 
 def float32_of_vector(sent: bytes) -> bytes:
@@ -124,13 +161,19 @@ def _turned(bits: array[int]) -> bytes:
     return bits.tobytes()
 
 
-def _binary_cursor(alias: str) -> Any:
-    """psycopg's own cursor: in text a float32 would be the shortest decimal that names it.
+def _rows(
+    alias: str, sql: str, values: Sequence[Any], *, odd: bool = False
+) -> list[tuple[Any, ...]]:
+    """In binary form: as text a float32 would be the shortest decimal that names it, and a text
+    would end at a U+0000. `odd` takes every text and time, and is slower.
 
     Django's are client-side cursors, which cannot give binary results.
     """
     wrapper = connections[alias]
     wrapper.ensure_connection()
-    cursor = psycopg.Cursor(wrapper.connection)
-    cursor.format = psycopg.pq.Format.BINARY
-    return cursor
+    with psycopg.Cursor(wrapper.connection) as cursor:
+        cursor.format = psycopg.pq.Format.BINARY
+        if odd:
+            cursor.adapters.register_loader("text", _AnyText)
+            cursor.adapters.register_loader("timestamptz", _AnyMoment)
+        return cursor.execute(sql, values).fetchall()

@@ -15,7 +15,7 @@ from django.db import connections
 from stillme.postgresql.connecting.session import spell_plainly
 from stillme.postgresql.statements import fetch_all
 from stillme.transfer.findings import Finding, FindingKind
-from stillme.transfer.verify.sides.target_table import select
+from stillme.transfer.verify.sides.row_query import read
 from stillme.transfer.verify.structure.reference_tables import check_definitions
 from stillme.transfer.verify.structure.sequences import check_sequence
 from stillme.transfer.verify.structure.table_structure import (
@@ -68,7 +68,7 @@ def structure(alias: str, notices: list[str]) -> list[Finding]:
 def others(alias: str, collections: Sequence[chroma.Collection]) -> Iterator[Finding]:
     """Collections that the store has not, or that stand twice; items of no collection."""
     with full_scans(alias):
-        rows = select(alias, 'SELECT id, uuid::text, name FROM "vector"."collections"')
+        rows = read(alias, 'SELECT id, uuid::text, name FROM "vector"."collections"')
         orphans = list(check_foreign_keys(alias, Item))
     uuids = Counter(row[1] for row in rows)
     known = {collection.id for collection in collections}
@@ -96,8 +96,8 @@ def broken_indexes(alias: str) -> Iterator[Finding]:
                 yield wrong.finding(table.replace('"', ""))
 
 
-def missing_index(row: Collection) -> list[Finding]:
-    """A finding where the collection can have an index and has none, or one that does not fit."""
+def missing_index(row: Collection, name: str) -> list[Finding]:
+    """A finding where the collection of that name can have an index and has none that fits."""
     alias = row._state.db or "default"
     # Before pgvector 0.5 there was no HNSW.
     hnsw = "SELECT 1 FROM pg_am WHERE amname = 'hnsw'"
@@ -113,7 +113,7 @@ def missing_index(row: Collection) -> list[Finding]:
     words = [" ".join(each).strip() for each in found]
     where = f"vector.items:items_hnsw_{row.pk}"
     wanted = " ".join(expected).strip()
-    note = f"search in {row.name} reads every row; import_sqlite --file vector builds it"
+    note = f"search in {name} reads every row; import_sqlite --file vector builds it"
     return [Finding(FindingKind.INDEX, where, None, wanted, ", ".join(words) or "no index", note)]
 
 

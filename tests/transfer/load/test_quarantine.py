@@ -169,3 +169,11 @@ def test_a_record_without_cells_is_written_anew(bad: QuarantinedRow, cells: str)
     run_import(overwrite=True)
     bad.refresh_from_db()
     assert bad.cells == original
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("edits", ["[1]", '{"title": 7}', '{"more": ["integer", 1]}'])
+def test_edits_that_are_none_are_taken_off(bad: QuarantinedRow, edits: str) -> None:
+    query("UPDATE transfer.quarantined_row SET repairs = %s", edits)
+    run_import(overwrite=True)
+    assert QuarantinedRow.objects.get(reason="invalid_utf8").repairs == {}

@@ -12,6 +12,7 @@ from django.db.models.functions import Cast
 from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.plumbing.stored_cells import unpack_record
 from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.steps.rows.packed import PackedRow
 
@@ -70,11 +71,11 @@ class KnownRecords:
 
         Most rows of a range that is read again are such, and to make records of them takes longer.
         """
-        # What came back without an edit and is bad again is open again: `_still_holds`.
-        back = {"status": QuarantinedRow.Status.REPAIRED, "repairs": {}}
         keyless = [row.rowid for row in rows if row.key is None]
         same = Q(key__in=_keys(rows)) | Q(key=None, rowid__in=keyless)
-        settled = self._records.filter(same).exclude(**back)
+        # Of what was edited, or came back, and is bad again, `_still_holds` decides.
+        settled = self._records.filter(same, repairs={})
+        settled = settled.exclude(status=QuarantinedRow.Status.REPAIRED)
         told = settled.annotate(text=Cast("cells", TextField()))
         found: dict[tuple[object, ...], list[int]] = {}
         for pk, *said in told.values_list("pk", "key", "rowid", "text", "reason"):
@@ -134,7 +135,10 @@ def _still_holds(old: QuarantinedRow, new: PackedRow, cells: dict[str, Any]) -> 
 
     A row that came back without an edit (an orphan, say) and is bad again is open again.
     """
-    if old.cells != cells:
+    edits = unpack_record(old.repairs)
+    # Of a record that somebody changed by hand no command takes them off again.
+    are_none = any(n not in cells or cell[0] == "damaged" for n, cell in edits.items())
+    if old.cells != cells or are_none:
         return False
     if old.status == QuarantinedRow.Status.REPAIRED:
         return bool(old.repairs)
