@@ -44,6 +44,7 @@ from stillme.transfer.plumbing.scratch import clear_temporary
 from stillme.transfer.postgresql.lock_watch import telling_waits
 from stillme.transfer.project.models import require_complete
 from stillme.transfer.records.required import require_records
+from stillme.transfer.sqlite.reading.connect import TOO_WIDE
 from stillme.visible import visible
 
 COULD_NOT_RUN = 2
@@ -187,10 +188,7 @@ class TransferCommand(BaseCommand):
             raise _could_not_run(str(error)) from error
         except (sqlite3.Error, apsw.Error) as error:
             # A page that no earlier step had to read.
-            sentence = explain_exhaustion(error) or (
-                f"A legacy file cannot be read to the end ({error}): `manage.py backup_sqlite` "
-                "tells which one, and what can still be read."
-            )
+            sentence = explain_exhaustion(error) or _explain_legacy_error(error)
             raise _could_not_run(sentence) from error
         except (DatabaseError, psycopg.Error) as error:
             raise _could_not_run(_explain_database_error(error)) from error
@@ -227,6 +225,15 @@ def _could_not_run(sentence: str) -> CommandError:
         )
         sentence = "\n".join(lines).removeprefix(first)
     return CommandError(sentence, returncode=COULD_NOT_RUN)
+
+
+def _explain_legacy_error(error: Exception) -> str:
+    if "too many columns" in str(error):
+        return f"A legacy file {TOO_WIDE}."
+    return (
+        f"A legacy file cannot be read to the end ({error}): `manage.py backup_sqlite` tells which "
+        "one, and what can still be read."
+    )
 
 
 def _explain_database_error(error: BaseException) -> str:

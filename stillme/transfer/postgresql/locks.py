@@ -17,7 +17,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from stillme.postgresql.connecting.silence import end_with_client
 from stillme.postgresql.statements import fetch_all, set_local
-from stillme.transfer.errors import Busy
+from stillme.transfer.errors import Busy, TargetError
 
 # "stillme" in ASCII digits, shortened to 31 bits: classid of all our advisory locks.
 _CLASS = 0x7374696C
@@ -42,6 +42,11 @@ _IN_THE_WAY = (
 # The sessions that hold the lock of writers now, by process and database; the last one counts.
 # A forked worker has its parent's, and must not talk through them.
 _HOLDING: dict[tuple[int, str], list[BaseDatabaseWrapper]] = {}
+_POOLED = (
+    "The settings say that a pooler of transactions stands before PostgreSQL "
+    "(DISABLE_SERVER_SIDE_CURSORS). It hands a session to somebody else after each transaction, so "
+    "no lock would keep another command out: run this with a DATABASE_URL to the server itself."
+)
 _LOST = (
     "The session of the server that kept other commands out has ended (somebody ended it, or a "
     "proxy took it for idle), and another command may have begun: nothing more is written. Run "
@@ -53,11 +58,15 @@ _LOST = (
 def exclusive(alias: str, *, in_rounds: bool = False) -> Iterator[None]:
     """Hold the lock, on a connection of its own. Raises Busy where somebody else has it.
 
+    Raises TargetError behind a pooler of transactions, where a lock is of no session.
+
     Also raises Busy where a worker of a killed run still finishes its chunk after some seconds.
     Nobody decides about set-aside rows meanwhile, unless the caller works `in_rounds`: then each
     of its transactions calls `share_rows`, and decisions come in between.
     """
     connection = connections[alias].copy()
+    if connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
+        raise TargetError(_POOLED)
     # Threads of an import ask whether it lives.
     connection.inc_thread_sharing()
     # Also in a web process, and where the machine with the lock may lose its network.

@@ -10,7 +10,7 @@ from time import sleep
 import pytest
 from django.db import connections
 
-from stillme.transfer.errors import Busy
+from stillme.transfer.errors import Busy, TargetError
 from stillme.transfer.findings import Event
 from stillme.transfer.postgresql import locks
 from stillme.transfer.postgresql.locks import (
@@ -74,6 +74,15 @@ def test_a_worker_that_still_writes_is_a_sentence(monkeypatch: pytest.MonkeyPatc
                 raise AssertionError("let in")
     finally:
         writing.close()
+
+
+def test_a_pooler_of_transactions_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second command would get the first one's session of the server, and with it its lock."""
+    given = connections["default"].settings_dict
+    monkeypatch.setitem(given, "DISABLE_SERVER_SIDE_CURSORS", True)
+    with pytest.raises(TargetError, match="a DATABASE_URL to the server itself"):
+        with exclusive("default"):
+            raise AssertionError("let in")
 
 
 def test_a_session_that_holds_a_lock_is_never_idle_for_too_long() -> None:

@@ -46,7 +46,13 @@ _FOREIGN = (
     "needs what only the program has that wrote it ({text}): stop that program, and import what "
     "can be read with `manage.py import_sqlite`"
 )
+# SQLite gives 2,000 results at most, and each column needs two: its storage class and its value.
+TOO_WIDE = (
+    "has a table of 1,000 columns or more, which SQLite cannot hand over with their storage "
+    "classes: import the other tables (--table), and leave this one (manage.py inventory)"
+)
 _SAID = {
+    ("too many columns",): TOO_WIDE,
     ("locked", "busy"): "is locked by another writer: wait until it is free and run again",
     ("malformed", "disk image", "disk I/O"): (
         "is damaged or truncated ({text}): restore it from a backup, or see "

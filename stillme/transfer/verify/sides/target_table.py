@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django.db import connections
@@ -29,8 +29,6 @@ _WHOLE = (
 )
 # For target columns of a rule or a default, which are compared as text.
 UNDECLARED = judge_of(kinds.Text())
-# Marks the digest of a text column among the columns: no name of PostgreSQL ends so.
-_HUGE = "\0huge"
 
 
 def select(alias: str, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -158,15 +156,15 @@ class TargetSide:
         self.repeated = {}
         if not keys or not self._keys:
             return {}
-        names, parts = self._columns()
+        parts, digests = self._columns()
         among, values = self._keys.target_among(keys)
         found = read(
             self._alias,
-            f"SELECT {self._keys.target_text()}, {', '.join(parts)} "
+            f"SELECT {self._keys.target_text()}, {_array(digests)}, {', '.join(parts.values())} "
             f"FROM {self._mapping.relation} WHERE {among}",
             values,
         )
-        rows = {row[0]: _row(names, row[1:]) for row in found}
+        rows = {key: _row(parts, row, digests, huge) for key, huge, *row in found}
         if len(rows) < len(found):
             counted = Counter(row[0] for row in found)
             self.repeated = {key: n for key, n in counted.items() if n > 1}
@@ -180,34 +178,40 @@ class TargetSide:
         query = f"SELECT count(*) FROM {self._mapping.relation} WHERE {among}"
         return int(read(self._alias, query, values)[0][0])
 
-    def _columns(self) -> tuple[list[str], list[str]]:
-        names: list[str] = []
-        parts: list[str] = []
+    def _columns(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Target column -> SQL of its value; and of its digest, where it may be a huge text."""
+        parts: dict[str, str] = {}
+        digests: dict[str, str] = {}
         for column in self._mapping.columns:
-            names.append(column.target)
-            if column.target in self._huge:
-                value, huge = target_parts(_q(column.target))
-                names.append(f"{column.target}{_HUGE}")
-                parts += [value, huge]
-                continue
-            parts.append(judge_of(column.kind).compared(_q(column.target)))
+            name = column.target
+            if name in self._huge:
+                parts[name], digests[name] = target_parts(_q(name))
+            else:
+                parts[name] = judge_of(column.kind).compared(_q(name))
         for name in self._mapping.extra_columns:
-            names.append(name)
-            parts.append(f"{_q(name)}::text")
+            parts[name] = f"{_q(name)}::text"
         texts = [(name, f"{_q(name)}::text") for name, _ in self._mapping.derived]
         texts += [(unfilled.target, told(unfilled)) for unfilled in self._mapping.unfilled]
         for name, text in texts:
-            names.append(name)
-            parts.append(UNDECLARED.compared(text))
-        return names, parts
+            parts[name] = UNDECLARED.compared(text)
+        return parts, digests
 
 
-def _row(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
+def _array(digests: Mapping[str, str]) -> str:
+    """One result for all: PostgreSQL allows 1,664, and a table may have 1,600 columns."""
+    return f"ARRAY[{', '.join(digests.values())}]::text[]"
+
+
+def _row(
+    names: Iterable[str],
+    values: Sequence[Any],
+    huge: Iterable[str],
+    digests: Sequence[str | None],
+) -> dict[str, Any]:
     found = dict(zip(names, map(_plain, values), strict=True))
-    for name in [name for name in names if name.endswith(_HUGE)]:
-        spelled = found.pop(name)
+    for name, spelled in zip(huge, digests, strict=True):
         if spelled is not None:
-            found[name.removesuffix(_HUGE)] = of_target(spelled)
+            found[name] = of_target(spelled)
     return found
 
 
