@@ -105,3 +105,11 @@ def test_the_judge_sets_few_hours_apart() -> None:
     ]
     # The skipped hour and the one before it, the hour that comes twice and the one before it.
     assert sum(hours, timedelta()) <= timedelta(hours=4 * 70)
+
+
+def test_the_judge_looks_at_the_years_of_the_file_only() -> None:
+    runs = quiet_runs("Europe/Berlin", "T", "2023-01-01", "2025-01-01")
+    assert (runs[0][0], runs[-1]) == ("2023-01-01", ("2025-01-01", None))
+    whole = quiet_runs("Europe/Berlin", "T")
+    assert runs[1:-1] == tuple(run for run in whole if "2023-01-01" < run[0] < "2025-01-01")
+    assert "1990" not in shift_modifier_sql("t", LocalClock("Europe/Berlin"), "T", SPANS[1])

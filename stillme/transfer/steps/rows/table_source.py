@@ -9,7 +9,7 @@ from typing import Protocol
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.sqlite.clock.time_spans import time_spans
-from stillme.transfer.sqlite.reading.other_rows import ParentTable
+from stillme.transfer.sqlite.reading.other_rows import ParentTable, gapless_keys
 from stillme.transfer.sqlite.reading.row_source import RowSource, SnapshotRows
 from stillme.transfer.sqlite.reading.snapshot_reader import keep_keys
 from stillme.transfer.sqlite.reading.stored_rows import RawReader
@@ -70,7 +70,13 @@ class TableSource:
             if isinstance(self.stream, SnapshotRows):
                 self.stream.keep_keys(excluded, keys)
         key = mapping.key_columns.names[0]
-        return ParentTable(mapping.table, key, excluded, mapping.key_is_rowid)
+        gapless = None
+        # A live file may lose a row at any moment.
+        is_still = isinstance(self.stream, SnapshotRows) and self.job.mapping.has_rowid
+        if is_still and mapping.key_is_rowid:
+            child = self.job.mapping.table
+            gapless = gapless_keys(self.stream.rows, mapping.table, key, child)
+        return ParentTable(mapping.table, key, excluded, mapping.key_is_rowid, gapless)
 
     def close(self) -> None:
         """Close what reads."""
