@@ -20,6 +20,7 @@ from stillme.transfer.sqlite.schema.found import read_schema
 from stillme.transfer.verify.structure import shards as shards_module
 from stillme.transfer.verify.structure.shards import check_shards
 from stillme.transfer.verify.tables.full_scans import check_target_table
+from stillme.transfer.verify.tables.shard_scans import all_wrong_indexes
 from tests.made_once import put_samples
 from tests.ops.citus import cluster
 
@@ -168,6 +169,18 @@ def test_an_index_of_a_shard_that_is_out_of_order(cycles: TableMapping) -> None:
     query(f"UPDATE pg_index SET indoption = '3' WHERE indexrelid = '{CYCLES}_pkey'::regclass")
     assert "40 of them out of order" not in told(check_target_table("default", cycles))
     assert "39 of them out of order" in told(check_target_table("default", cycles))
+
+
+@pytest.mark.usefixtures("shards")
+def test_a_column_whose_name_has_a_percent_sign() -> None:
+    query("CREATE UNIQUE INDEX odd ON rss.fetch_cycles ((cycle_number))")
+    query('ALTER TABLE rss.fetch_cycles RENAME cycle_number TO "50%"')
+    query(f'ALTER TABLE {CYCLES} RENAME cycle_number TO "50%"')
+    try:
+        assert list(all_wrong_indexes("default", '"rss"."fetch_cycles"')) == []
+    finally:
+        query("DROP INDEX rss.odd")
+        query('ALTER TABLE rss.fetch_cycles RENAME "50%" TO cycle_number')
 
 
 @pytest.mark.usefixtures("shards")
