@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.db import connections
 
+from rss.models import FetchItem
 from stillme.transfer.errors import TargetError
 from stillme.transfer.findings import Finding
 from stillme.transfer.identity import TableId
@@ -19,6 +20,7 @@ from stillme.transfer.registry import legacy_model
 from stillme.transfer.sqlite.schema.found import read_schema
 from stillme.transfer.verify.structure import shards as shards_module
 from stillme.transfer.verify.structure.shards import check_shards
+from stillme.transfer.verify.structure.table_structure import check_structure
 from stillme.transfer.verify.tables.full_scans import check_target_table
 from stillme.transfer.verify.tables.shard_scans import all_wrong_indexes
 from tests.made_once import put_samples
@@ -105,7 +107,7 @@ PLANTS = {
 def test_what_differs_in_a_shard_is_found(planted: str) -> None:
     statement, words = PLANTS[planted]
     query(statement)
-    found = told(check_shards("default", "rss", "fetch_items"))
+    found = told(check_structure("default", FetchItem))
     assert words in found
     assert "the shard 102018 on node 2" in found
 
