@@ -8,6 +8,7 @@ printed at all.
 from __future__ import annotations
 
 import shutil
+import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,11 @@ def fitting(text: str, stream: Any) -> str:
         return text
     width = shutil.get_terminal_size().columns
     return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+
+
+def fitting_error(sentence: str, first: str) -> str:
+    """The same of what Django writes after a `first` word of its own, breaking no line."""
+    return fitting(f"{first}: {visible(sentence)}", sys.stderr).removeprefix(f"{first}: ")
 
 
 def is_utf_8(path: Path) -> bool:

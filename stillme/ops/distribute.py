@@ -22,7 +22,6 @@ from django.db.backends.utils import CursorWrapper
 from stillme.ops.replicas import DOMAINS
 from stillme.postgresql.distributed import Node, forget, nodes
 from stillme.postgresql.statements import set_local
-from stillme.transfer.errors import StateError, TargetError
 
 OLDEST_CITUS = 12
 LEDGER_MOVED = (
@@ -83,6 +82,10 @@ PLAINLY = {"timezone": "UTC", "datestyle": "ISO, MDY", "extra_float_digits": "1"
 CONTENT = "count(*), sum(hashtextextended(t::text, 0))"
 
 
+class NotDistributedError(Exception):
+    """What stands against it, as a sentence that says what to do."""
+
+
 class Content(NamedTuple):
     """How many rows, and a number that each of their values has a part in; None of no row."""
 
@@ -107,12 +110,12 @@ class Plan:
 def plan_distribution(tables: Sequence[str] = (), alias: str = "default") -> Plan:
     """Look, and change nothing: schemas to move, or these `tables` to be distributed by rows.
 
-    Raises TargetError where the database has no Citus.
+    Raises NotDistributedError where the database has no Citus.
     """
     with connections[alias].cursor() as cursor:
         version = _first(cursor, EXTENSION)
         if not version:
-            raise TargetError(
+            raise NotDistributedError(
                 "This database has no Citus extension: run CREATE EXTENSION citus on every node "
                 "and citus_add_node for each worker, or stay on one node "
                 "(docs/howto/run-on-a-cluster.md)."
@@ -205,10 +208,10 @@ def contents(schemas: Sequence[str], alias: str = "default") -> dict[str, Conten
 def distribute(plan: Plan, on_event: Callable[[str], None], alias: str = "default") -> None:
     """Move each schema to a node, or spread the tables of `plan.rows` over all of them.
 
-    Raises StateError while something stands against it.
+    Raises NotDistributedError while something stands against it.
     """
     if plan.problems:
-        raise StateError(" ".join(plan.problems))
+        raise NotDistributedError(" ".join(plan.problems))
     for table, key in plan.rows:
         with connections[alias].cursor() as cursor:
             cursor.execute("SELECT create_distributed_table(%s, %s)", [table, key])

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.db import connections
 
+from rss.models import FetchItem
 from stillme.transfer.errors import TargetError
 from stillme.transfer.findings import Finding
 from stillme.transfer.identity import TableId
@@ -19,7 +20,9 @@ from stillme.transfer.registry import legacy_model
 from stillme.transfer.sqlite.schema.found import read_schema
 from stillme.transfer.verify.structure import shards as shards_module
 from stillme.transfer.verify.structure.shards import check_shards
+from stillme.transfer.verify.structure.table_structure import check_structure
 from stillme.transfer.verify.tables.full_scans import check_target_table
+from stillme.transfer.verify.tables.shard_scans import all_wrong_indexes
 from tests.made_once import put_samples
 from tests.ops.citus import cluster
 
@@ -104,7 +107,7 @@ PLANTS = {
 def test_what_differs_in_a_shard_is_found(planted: str) -> None:
     statement, words = PLANTS[planted]
     query(statement)
-    found = told(check_shards("default", "rss", "fetch_items"))
+    found = told(check_structure("default", FetchItem))
     assert words in found
     assert "the shard 102018 on node 2" in found
 
@@ -168,6 +171,18 @@ def test_an_index_of_a_shard_that_is_out_of_order(cycles: TableMapping) -> None:
     query(f"UPDATE pg_index SET indoption = '3' WHERE indexrelid = '{CYCLES}_pkey'::regclass")
     assert "40 of them out of order" not in told(check_target_table("default", cycles))
     assert "39 of them out of order" in told(check_target_table("default", cycles))
+
+
+@pytest.mark.usefixtures("shards")
+def test_a_column_whose_name_has_a_percent_sign() -> None:
+    query("CREATE UNIQUE INDEX odd ON rss.fetch_cycles ((cycle_number))")
+    query('ALTER TABLE rss.fetch_cycles RENAME cycle_number TO "50%"')
+    query(f'ALTER TABLE {CYCLES} RENAME cycle_number TO "50%"')
+    try:
+        assert list(all_wrong_indexes("default", '"rss"."fetch_cycles"')) == []
+    finally:
+        query("DROP INDEX rss.odd")
+        query('ALTER TABLE rss.fetch_cycles RENAME "50%" TO cycle_number')
 
 
 @pytest.mark.usefixtures("shards")

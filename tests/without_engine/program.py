@@ -28,7 +28,7 @@ from django.apps import apps
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import User
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
@@ -36,6 +36,8 @@ from accuracy.services import AccuracyScorer
 from continuum import services as continuum
 from knowledge.services import KnowledgeRetention
 from rss.services import RSSFetchHistory
+from stillme.command_line import _Commands
+from stillme.ops.command_pages import own_commands
 from vector import services as vectors
 
 ALL_TABLES = 13
@@ -153,6 +155,18 @@ def pages() -> None:
     assert (ready.status_code, ready.json()["followers"]) == (200, {}), ready.content
 
 
+def commands() -> None:
+    """Every command that stays can be loaded, and `manage.py help` loads them all."""
+    assert {"distribute", "search_index", "create_database"} <= own_commands().keys()
+    assert "[this project]" in _Commands(["manage.py"]).main_help_text()
+    said = ""
+    try:
+        call_command("distribute")
+    except CommandError as error:
+        said = str(error)
+    assert "has no Citus extension" in said, said
+
+
 async def in_a_coroutine() -> None:
     assert KnowledgeRetention().add_knowledge("content", "source")
 
@@ -164,5 +178,6 @@ services()
 vector_services()
 asyncio.run(in_a_coroutine())
 pages()
+commands()
 assert not [name for name in sys.modules if name.startswith("stillme.transfer")]
 print("works")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import sqlite3
 import sys
-import textwrap
 from argparse import (
     RawDescriptionHelpFormatter,
     _StoreAction,
@@ -45,7 +43,7 @@ from stillme.transfer.postgresql.lock_watch import telling_waits
 from stillme.transfer.project.models import require_complete
 from stillme.transfer.records.required import require_records
 from stillme.transfer.sqlite.reading.connect import TOO_WIDE
-from stillme.visible import visible
+from stillme.visible import fitting_error, visible
 
 COULD_NOT_RUN = 2
 PIPE_WIDTH = 80
@@ -215,16 +213,8 @@ class TransferCommand(BaseCommand):
 
 
 def _could_not_run(sentence: str) -> CommandError:
-    sentence = visible(sentence)
-    if sys.stderr.isatty():
-        # Django writes it after its own first word, and breaks no line.
-        width = shutil.get_terminal_size().columns
-        first = f"{CommandError.__name__}: "
-        lines = textwrap.wrap(
-            first + sentence, width, break_long_words=False, break_on_hyphens=False
-        )
-        sentence = "\n".join(lines).removeprefix(first)
-    return CommandError(sentence, returncode=COULD_NOT_RUN)
+    said = fitting_error(sentence, CommandError.__name__)
+    return CommandError(said, returncode=COULD_NOT_RUN)
 
 
 def _explain_legacy_error(error: Exception) -> str:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import sys
+from argparse import RawDescriptionHelpFormatter
 from typing import Any
 
-from django.core.management.base import CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from stillme.ops.distribute import Content, Plan, contents, distribute, plan_distribution
-from stillme.transfer.management.base import TransferCommand
+from stillme.ops.distribute import (
+    Content,
+    NotDistributedError,
+    Plan,
+    contents,
+    distribute,
+    plan_distribution,
+)
+from stillme.visible import fitting, fitting_error, visible
 
-DIFFERENCES = 1
+DIFFERENCES, COULD_NOT_RUN = 1, 2
 
 
-class Command(TransferCommand):
+class Command(BaseCommand):
     """Parse, look, move, prove."""
 
     help = "Move each domain's schema to a node of a Citus cluster, then compare the rows."
@@ -22,8 +31,12 @@ class Command(TransferCommand):
         "manage.py distribute",
     )
 
+    requires_system_checks: list[str] = []
+
     def add_arguments(self, parser: CommandParser) -> None:
         """--rows, --dry-run and --no-verify."""
+        parser.epilog = "Examples:\n" + "\n".join(f"  {example}" for example in self.examples)
+        parser.formatter_class = RawDescriptionHelpFormatter
         parser.add_argument(
             "--rows",
             nargs="+",
@@ -40,7 +53,21 @@ class Command(TransferCommand):
             help="Leave out the comparison of the rows before and after.",
         )
 
-    def run(self, options: dict[str, Any]) -> int:
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Works without the engine, which is taken out before."""
+        try:
+            status = self._run(options)
+        except NotDistributedError as error:
+            sentence = fitting_error(str(error), CommandError.__name__)
+            raise CommandError(sentence, returncode=COULD_NOT_RUN) from error
+        if status:
+            sys.exit(status)
+
+    def _say(self, sentence: str) -> None:
+        """Names of the database's objects may hold anything."""
+        self.stdout.write(fitting(visible(sentence), self.stdout))
+
+    def _run(self, options: dict[str, Any]) -> int:
         """0 when all schemas are distributed and equal, 1 while something stands against it."""
         plan = plan_distribution(options["rows"])
         self._show(plan)
@@ -50,7 +77,7 @@ class Command(TransferCommand):
             return 0
         schemas = plan.move or tuple({table.split(".")[0] for table, _ in plan.rows})
         before = {} if options["no_verify"] else contents(schemas)
-        distribute(plan, on_event=lambda name: self.console.print(f"Distributed {name}."))
+        distribute(plan, on_event=lambda name: self._say(f"Distributed {name}."))
         return 0 if options["no_verify"] else self._compare(before, contents(schemas))
 
     def _compare(self, before: dict[str, Content], after: dict[str, Content]) -> int:
@@ -60,22 +87,22 @@ class Command(TransferCommand):
             now = after.get(name, Content(0, None))
             was = f"{before[name].rows:,} rows before, {now.rows:,} now"
             values = ", with other values" if before[name].rows == now.rows else ""
-            self.console.print(f"{name}: {was}{values}.")
+            self._say(f"{name}: {was}{values}.")
         if differing:
-            self.console.print("Where nobody wrote meanwhile, that is a loss: see the tables.")
+            self._say("Where nobody wrote meanwhile, that is a loss: see the tables.")
         else:
-            self.console.print(f"{len(after)} tables hold the same rows as before.")
+            self._say(f"{len(after)} tables hold the same rows as before.")
         return DIFFERENCES if differing else 0
 
     def _show(self, plan: Plan) -> None:
-        self.console.print(f"Citus {plan.version} with {plan.workers} active workers.")
+        self._say(f"Citus {plan.version} with {plan.workers} active workers.")
         for schema in plan.distributed:
-            self.console.print(f"{schema} is distributed already.")
+            self._say(f"{schema} is distributed already.")
         for schema in plan.by_rows:
-            self.console.print(f"{schema} has tables distributed one by one; its others stay here.")
+            self._say(f"{schema} has tables distributed one by one; its others stay here.")
         for table, key in plan.rows:
-            self.console.print(f"{table} is to be distributed by the hash of its {key or 'key'}.")
+            self._say(f"{table} is to be distributed by the hash of its {key or 'key'}.")
         for schema in plan.move:
-            self.console.print(f"{schema} is to be distributed.")
+            self._say(f"{schema} is to be distributed.")
         for problem in plan.problems:
-            self.console.print(problem)
+            self._say(problem)

@@ -75,11 +75,12 @@ def all_wrong_indexes(alias: str, relation: str) -> Iterator[WrongIndex]:
 
 
 def _scanned(alias: str, relation: str, index: Index) -> list[WrongIndex]:
+    spelled = index._replace(columns=[each.replace("%", "%%") for each in index.columns])
     sql = _SCANS.format(
         by_scan=_settings(BY_SCAN),
         by_index=_settings(BY_INDEX),
-        digest=index.digest,
-        read=index.read("%1$s"),
+        digest=spelled.digest,
+        read=spelled.read("%1$s"),
     )
     wrong = []
     for answer in ask_shards(connections[alias], relation, sql):
@@ -103,7 +104,7 @@ def check_shard_rows(alias: str, relation: str) -> Iterator[Finding]:
     target = relation.replace('"', "")
     [(column, has_copies)] = select(alias, _SPREAD, [relation])
     if column is not None:
-        for answer in answered(alias, relation, _STRAYS.format(column=column)):
+        for answer in answered(alias, relation, _STRAYS.format(column=column.replace("%", "%%"))):
             if answer.said != "0":
                 where = f"{target}:{column}".replace('"', "")
                 found = f"{answer.said} of {answer.place} belong in other shards"
