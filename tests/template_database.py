@@ -130,7 +130,7 @@ def when_alone(server: psycopg.Connection[Any], statement: str, *names: str) -> 
 
     A session ends some time after it was closed; PostgreSQL itself waits five seconds for it.
     """
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while True:
         try:
             server.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))

@@ -218,8 +218,9 @@ def test_progress_of_a_running_import(admin_client: Any) -> None:
     with exclusive("default"):
         found = _ask(admin_client)["progress"]
     assert (found["state"], found["rows"], found["total"]) == ("running", 200, 1000)
-    assert 15 <= found["rate"] <= 20
-    assert 40 <= found["seconds_left"] <= 60
+    # The longer the page was in coming, the fewer in a second.
+    assert 2 <= found["rate"] <= 20
+    assert found["seconds_left"] == pytest.approx(800 / found["rate"], rel=0.1)
     assert found["said"].startswith("200 of 1,000 rows, ")
 
 

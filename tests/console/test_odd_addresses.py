@@ -34,7 +34,10 @@ def sort(page: Page) -> tuple[object, ...]:
     return type(key), type(page[1]).__bases__, bool(page[1].date_hierarchy)
 
 
+MODELS = list(admin.site._registry)
 PAGES = one_of_each(admin.site._registry.items(), sort, name=lambda page: page[0].__name__)
+# The first page of each sort is asked everything, each other one a third, not all the same.
+WHOLE = [case.values[0] for case in PAGES if not case.marks]
 KEYS = ["\n", "a\0b", "_00", "9" * 5000, "٣", "--5", "a/b"]
 VALUES = ["", "\0", "--5", "9" * 30, "9" * 5000, "[", "99999999"]
 PARAMETERS = ["q", "p", "o", "before", "_to_field", "_changelist_filters", "pk__in", "pk__nope"]
@@ -100,16 +103,17 @@ def test_odd_parameters(ask: Asker, page: Page) -> None:
     first = model.objects.order_by("pk").first()
     key = quote(str(first.pk)) if first else "1"
     dates = site.date_hierarchy
+    asked: list[tuple[str, dict[str, str]]] = []
     for value in VALUES:
-        for name in PARAMETERS:
-            ask(place, **{name: value})
-        for name in ("q", "before"):
-            ask(f"{place}export/csv/", **{name: value})
-        ask(f"{place}{key}/change/", _changelist_filters=value, _to_field=value)
-        ask(f"{place}{key}/history/", p=value)
+        asked += [(place, {name: value}) for name in PARAMETERS]
+        asked += [(f"{place}export/csv/", {name: value}) for name in ("q", "before")]
+        asked.append((f"{place}{key}/change/", {"_changelist_filters": value, "_to_field": value}))
+        asked.append((f"{place}{key}/history/", {"p": value}))
         if dates:
-            ask(place, **{f"{dates}__year": value, f"{dates}__month": "11"})
-            ask(place, **{f"{dates}__year": "2025", f"{dates}__month": value})
+            asked.append((place, {f"{dates}__year": value, f"{dates}__month": "11"}))
+            asked.append((place, {f"{dates}__year": "2025", f"{dates}__month": value}))
+    for address, parameters in asked if page in WHOLE else asked[MODELS.index(model) % 3 :: 3]:
+        ask(address, **parameters)
 
 
 @pytest.mark.slow_after(1)

@@ -74,7 +74,7 @@ def test_two_processes_write_and_every_acknowledged_row_is_there(
     running = [
         process(live, log, "--count", "300", "--seed", str(seed)) for seed, log in enumerate(logs)
     ]
-    outputs = [json.loads(one.communicate(timeout=60)[0]) for one in running]
+    outputs = [json.loads(one.communicate(timeout=600)[0]) for one in running]
     assert [one.returncode for one in running] == [0, 0]
     assert [len(read_log(log)) for log in logs] == [one["acknowledged"] for one in outputs]
     assert sum(one["failed"] for one in outputs) == 0
@@ -85,8 +85,8 @@ def test_two_processes_write_and_every_acknowledged_row_is_there(
 
 def test_a_killed_writer_loses_nothing_it_acknowledged(live: Path, tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
-    running = process(live, log, "--seconds", "60")
-    deadline = time.monotonic() + 30
+    running = process(live, log, "--seconds", "600")
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and (not log.exists() or log.stat().st_size < 100_000):
         time.sleep(0.02)
     running.send_signal(signal.SIGKILL)
@@ -102,12 +102,12 @@ def test_a_killed_writer_loses_nothing_it_acknowledged(live: Path, tmp_path: Pat
 
 def test_a_writer_asked_to_end_writes_down_what_it_committed(live: Path, tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
-    running = process(live, log, "--seconds", "60")
-    deadline = time.monotonic() + 30
+    running = process(live, log, "--seconds", "600")
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and (not log.exists() or log.stat().st_size < 100_000):
         time.sleep(0.02)
     running.terminate()
-    printed, _ = running.communicate(timeout=30)
+    printed, _ = running.communicate(timeout=300)
     assert running.returncode == 0
     assert json.loads(printed)["acknowledged"] == len(read_log(log)) > 50
     assert all(stored(live, *key) == row for key, row in expected_state([log]).items())

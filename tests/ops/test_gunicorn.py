@@ -60,7 +60,7 @@ def site(
 
 def status(url: str) -> int:
     try:
-        with urllib.request.urlopen(url, timeout=60) as answer:
+        with urllib.request.urlopen(url, timeout=300) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -76,7 +76,7 @@ def test_it_serves_and_ends_gracefully(site: tuple[str, subprocess.Popen], tmp_p
     assert status(f"{url}/metrics") != 200
     token = {"Authorization": "Bearer t0ken"}
     asked = urllib.request.Request(f"{url}/metrics", headers=token)
-    with urllib.request.urlopen(asked, timeout=60) as page:
+    with urllib.request.urlopen(asked, timeout=300) as page:
         text = page.read().decode()
     line = next(
         li
@@ -86,7 +86,7 @@ def test_it_serves_and_ends_gracefully(site: tuple[str, subprocess.Popen], tmp_p
     # Either worker answers for both.
     assert line.endswith(" 20.0"), line
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 0
+    assert process.wait(300) == 0
     lines = (tmp_path / "log").read_text().splitlines()
     requests = [json.loads(li) for li in lines if li.startswith("{") and "stillme.requests" in li]
     assert len({li["request_id"] for li in requests}) == len(requests) >= 21

@@ -65,7 +65,7 @@ def server(
 def asked(port: int, path: str) -> list[int]:
     """The key and the process that the application answered with; [] where none answers yet."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=300) as answer:
             found: list[int] = json.loads(answer.read())
             return found
     except (ConnectionError, urllib.error.URLError):
@@ -85,6 +85,6 @@ def test_each_process_calls_the_services(server: Server) -> None:
         first = answers[0][1]
         wait_until(lambda: ask("/")[1:] not in ([], [first]))
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) in (0, -signal.SIGTERM)
+    assert process.wait(300) in (0, -signal.SIGTERM)
     said = (folder / "log").read_text()
     assert "Traceback" not in said, said

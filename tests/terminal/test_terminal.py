@@ -167,7 +167,7 @@ def test_a_closed_pipe_is_no_traceback(environment: dict[str, str]) -> None:
         env={**environment, "PYTHONUNBUFFERED": "1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
@@ -198,7 +198,7 @@ def test_completion_as_documented(words: tuple[str, ...], expected: set[str]) ->
         env={"PATH": f"{python}:/usr/bin:/bin", "SECRET_KEY": "only-for-tests"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )
     assert set(done.stdout.split()) == expected, done.stderr
 

@@ -68,7 +68,9 @@ class ChromaFiles:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.layout = folder, layout
         self.db = sqlite3.connect(folder / "chroma.sqlite3", isolation_level=None)
+        # Each statement commits: a journal in a file for each took most of the time.
         self.db.execute("PRAGMA synchronous = OFF")
+        self.db.execute("PRAGMA journal_mode = MEMORY")
         self.db.executescript(_COMMON + (_OLD if layout == "0.4" else _NEW))
         self.seq_id = 0
 

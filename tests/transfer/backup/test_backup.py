@@ -331,7 +331,7 @@ def test_a_file_locked_in_the_middle_of_the_copy_does_not_hang(
 
     thread = threading.Thread(target=copy, daemon=True)
     thread.start()
-    thread.join(10)
+    thread.join(300)
     holder.close()
     assert ended.is_set()
 

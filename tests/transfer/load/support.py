@@ -47,8 +47,8 @@ def query(sql: str, *params: Any) -> list[tuple[Any, ...]]:
 
 
 def wait_until(holds: Callable[[], Any], what: str) -> None:
-    """Look until it holds."""
-    deadline = time.monotonic() + 60
+    """Look until it holds. So long only a command that hangs takes, however busy the machine."""
+    deadline = time.monotonic() + 300
     while not holds():
         assert time.monotonic() < deadline, f"never: {what}"
         time.sleep(0.01)

@@ -40,7 +40,7 @@ def finish_import(environment: dict[str, str], *options: str) -> str:
     """Run the command until it gets the lock: a killed worker may still end its chunk."""
     for _ in range(50):
         process = start_import(environment, *options)
-        out, _ = process.communicate(timeout=120)
+        out, _ = process.communicate(timeout=600)
         if "wait" not in out:
             assert process.returncode == 0, out
             return out

@@ -54,7 +54,7 @@ def run(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=600,
         preexec_fn=limited,
     )
 
@@ -86,7 +86,7 @@ def on_a_small_disk(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=600,
     )
     if done.returncode in (1, 77) and "first" not in done.stdout:
         pytest.skip(f"a file system may not be mounted here: {done.stderr.strip()}")

@@ -71,7 +71,7 @@ def old_application(data: Path, logs: list[Path], *, rate: float, idle: float) -
         for process in running:
             process.terminate()
         for process in running:
-            process.wait(30)
+            process.wait(300)
 
 
 @contextmanager

@@ -8,11 +8,15 @@ from stillme.transfer.steps.cutover import CutoverOptions
 from stillme.transfer.steps.readiness.go_no_go import OVERRIDES
 from stillme.transfer.verify.tables.live_rows import TailJudge
 
+# Tests share their machine: that writers wait longer there is no failure (test_limits.py).
+PATIENCE = 120.0
+PATIENT = ["--freeze-limit", str(PATIENCE)]
 DESPITE = [word for name in OVERRIDES for word in (f"--despite-{name}", "a test")]
 
 
 def options(**given):
     """What a test wants, without backup and proof."""
+    given = {"freeze_limit": PATIENCE, **given}
     return CutoverOptions(overrides=dict.fromkeys(OVERRIDES, "a test"), **given)
 
 
@@ -23,7 +27,7 @@ def cut_over(**given):
 
 def roll_back():
     """The way back."""
-    return rollback.roll_back("default", TailJudge("default"))
+    return rollback.roll_back("default", TailJudge("default"), freeze_limit=PATIENCE)
 
 
 def files_there() -> list[LegacyFile]:

@@ -28,7 +28,7 @@ from stillme.transfer.verify.verification import VerifyOptions, verify
 from tests.transfer.verify.support import JUDGE
 
 from .equal import differences
-from .switching import cut_over
+from .switching import cut_over, options
 from .test_follow import state, write
 
 FILES = ("knowledge", "rss")
@@ -38,7 +38,8 @@ pytestmark = pytest.mark.only_files(*FILES)
 def test_cut_over(data):
     result = cut_over()
     assert {state(f) for f in FILES} == {"live"}
-    assert result.frozen_seconds < 2
+    # A second or two on a machine at rest (benchmarks); tests share theirs.
+    assert 0 < result.frozen_seconds <= options().freeze_limit
     # Root gets past the seal, and to the trigger.
     with pytest.raises(sqlite3.Error, match=r"moved to PostgreSQL|a readonly database"):
         write(data / "rss_fetch_history.db", "DELETE FROM rss_fetch_items")

@@ -61,7 +61,7 @@ def following():
         yield
     finally:
         stop.set()
-        thread.join(60)
+        thread.join(300)
     assert not thread.is_alive()
 
 
@@ -86,7 +86,7 @@ def test_a_retry_waits_for_a_round_and_then_sees_what_it_did(bad, data, monkeypa
     def slowly(*given):
         apply_rows(*given)
         reached.set()
-        go.wait(30)
+        go.wait(300)
 
     monkeypatch.setattr(replay, "apply_rows", slowly)
     write(data / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = 'new' WHERE id = 3")
@@ -99,10 +99,10 @@ def test_a_retry_waits_for_a_round_and_then_sees_what_it_did(bad, data, monkeypa
 
     thread = threading.Thread(target=replays)
     thread.start()
-    assert reached.wait(30)
+    assert reached.wait(300)
     threading.Timer(0.3, go.set).start()
     result = decisions.retry("default", [bad])
-    thread.join(60)
+    thread.join(300)
     assert result.loaded == ()
     assert "in the target" in result.still[0][1]
     assert title(3) == "new"

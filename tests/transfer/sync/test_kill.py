@@ -31,7 +31,7 @@ from tests.transfer.forked import fork_group, kill_after
 from tests.transfer.sync.old_and_new import ZONE
 
 from .equal import differences
-from .switching import DESPITE
+from .switching import DESPITE, PATIENT
 from .test_follow import state
 
 KILLS = int(os.environ.get("STILLME_KILLS", "20"))
@@ -52,7 +52,7 @@ def start_writer(data, log, seconds, seed):
 
 def end_writer(writer):
     writer.terminate()
-    writer.wait(30)
+    writer.wait(300)
 
 
 def manage(environment, *arguments):
@@ -68,7 +68,7 @@ def finish(environment, *arguments, attempts=20):
     """Run to the end; a killed run's session may hold the lock for a moment."""
     for _ in range(attempts):
         process = manage(environment, *arguments)
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=600)
         if process.returncode == 0 or b"wait" not in errors:
             return process.returncode, errors.decode()
         time.sleep(0.5)
@@ -152,7 +152,7 @@ def test_killed_at_any_moment(legacy, target_environment, tmp_path):
         status, errors = finish(environment, "sync_sqlite", "--once")
         assert status == 0, errors
         # Writers keep on while the files are switched: what is refused is not acknowledged.
-        status, errors = finish(environment, "cutover", *DESPITE)
+        status, errors = finish(environment, "cutover", *DESPITE, *PATIENT)
         assert status == 0, errors
         assert writer.poll() is None
     finally:
@@ -176,7 +176,7 @@ def test_killed_at_any_moment(legacy, target_environment, tmp_path):
         for _ in range(3):
             kill_at_random(rng, "rollback_migration")
         if state("knowledge") == "live":
-            status, errors = finish(environment, "rollback_migration")
+            status, errors = finish(environment, "rollback_migration", *PATIENT)
             assert status == 0, errors
         for _ in range(5):
             kill_at_random(rng, "sync_sqlite", "--follow")

