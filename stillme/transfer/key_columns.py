@@ -19,7 +19,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stillme.transfer.keys import Key, listed_key, logged_key, real_key, whole_key
+from stillme.transfer.keys import (
+    Key,
+    listed_key,
+    logged_key,
+    numbers_array,
+    real_key,
+    whole_key,
+)
 from stillme.transfer.mapped_column import MappedColumn, held_part
 from stillme.transfer.plumbing.quoting import each, equal, logged_part, stored_part
 from stillme.transfer.plumbing.quoting import row as row_of
@@ -293,13 +300,3 @@ class KeyColumns:
 
 def _marks(key: Key) -> str:
     return row_of([mark for mark, _ in key.bindings])
-
-
-def numbers_array(keys: Iterable[Key | tuple[Any, ...]]) -> str:
-    """PostgreSQL's literal of an array of keys that are integers: ``{1,2}``.
-
-    Of a list psycopg looks at each element; with thousands of keys a block it was a tenth of the
-    verification of repaired rows.
-    """
-    numbers = (str(key.parts[0][1] if isinstance(key, Key) else key[0]) for key in keys)
-    return f"{{{','.join(numbers)}}}"
