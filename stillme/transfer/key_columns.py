@@ -137,9 +137,7 @@ class KeyColumns:
 
     def of_log(self, logged: Key) -> Key:
         """The key that the log has so; the inverse of `legacy_logged`."""
-        if self.is_single:
-            return logged
-        return logged_key(logged)
+        return logged if self.is_single else logged_key(logged)
 
     def legacy_differs(self, one: str, other: str) -> str:
         """Whether two rows have other keys, compared by their bytes; NULL is a value."""
