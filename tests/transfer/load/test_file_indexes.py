@@ -252,6 +252,21 @@ def test_a_table_that_lost_rows_is_not_read(legacy: Path, loss: str) -> None:
             command(selection=only)
 
 
+@pytest.mark.parametrize("views", [0, 1, 5])
+def test_pages_that_nothing_leads_to_are_seen_next_to_views(legacy: Path, views: int) -> None:
+    """A view that comes first stops SQLite's own look for them."""
+    with closing(sqlite3.connect(legacy / FILES["rss"], isolation_level=None)) as file:
+        file.execute("CREATE TABLE lost AS SELECT * FROM rss_fetch_items")
+        for number in range(views):
+            file.execute(f"CREATE VIEW seen_{number} AS SELECT 1")
+        file.execute("PRAGMA writable_schema = ON")
+        file.execute("DELETE FROM sqlite_master WHERE name = 'lost'")
+    only = Selection(files=("rss",))
+    for command in (run_import, judge):
+        with pytest.raises(LegacyFileError, match="never used"):
+            command(selection=only)
+
+
 def test_damage_of_an_index_does_not_hide_a_lost_leaf(tmp_path: Path) -> None:
     """Hundreds of pages of an index that nothing leads to, and one of the table."""
     path = tmp_path / "notes.db"
