@@ -257,7 +257,7 @@ class Life:
         past = ("SET citus.enable_ddl_propagation = off", "SET allow_system_table_mods = on")
         said = [each.format(shard, number) for each in statements]
         self.cluster.sql(port - FIRST_PORT, database, *past, *said)
-        self.manage("verify_migration", status=1, shown=words)
+        self.manage("verify_migration", "--max-findings", "1000", status=1, shown=words)
 
 
 def main() -> int:
