@@ -70,7 +70,8 @@ def long_files_first(items: list[pytest.Item]) -> None:
         of_file[0] |= bool(slow and slow.kwargs.get("campaign"))
         of_file[1] |= any(item.get_closest_marker(name) for name in ("browser", "embedded"))
         of_file[2] += 1
-    items.sort(key=lambda item: long[item.path], reverse=True)
+    # By name where nothing else tells two files apart: the tests of a file stay together.
+    items.sort(key=lambda item: (long[item.path], item.path), reverse=True)
 
 
 def _test(item: pytest.Item) -> str:

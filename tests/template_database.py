@@ -39,6 +39,9 @@ def cloned_database(name: str) -> Iterator[str]:
         make_template(server, template)
         drop_all_of(server, name)
         copy_database(server, name, template)
+    # Whatever a test without a database of its own has opened leads elsewhere.
+    connection.close()
+    connection.close_pool()
     connection.settings_dict["NAME"] = name
     try:
         yield name

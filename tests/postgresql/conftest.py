@@ -18,7 +18,7 @@ ENGINES = {"ours": "stillme.postgresql", "stock": "django.db.backends.postgresql
 
 
 @pytest.fixture(scope="session")
-def scratch_database(django_db_blocker: Any) -> Iterator[dict[str, Any]]:
+def scratch_database(django_db_setup: None, django_db_blocker: Any) -> Iterator[dict[str, Any]]:
     """An empty database, and the settings that lead there."""
     name = f"test_scratch_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
     with django_db_blocker.unblock():

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from django.db import connections
+from django.db.backends.signals import connection_created
 
 from stillme.demo.samples import make_samples
 from stillme.postgresql.connecting import silence
@@ -88,6 +89,8 @@ def test_what_was_set_on_purpose_stays(ours: Any) -> None:
 
 def test_a_limit_for_forgotten_transactions_is_not_for_a_command(ours: Any) -> None:
     """A role's: a transaction waits while SQLite reads a large file. The URL's own stays."""
+    # A command that another test called in this process gives it to every session.
+    connection_created.disconnect(end_with_client)
     name = "idle_in_transaction_session_timeout"
     with ours.cursor() as cursor:
         cursor.execute(f"ALTER ROLE CURRENT_USER SET {name} = '7s'")
