@@ -7,6 +7,7 @@ finds it, and those of other digests are dropped.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import inspect
 import time
@@ -139,5 +140,7 @@ def when_alone(server: psycopg.Connection[Any], statement: str, *names: str) -> 
             server.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
             return
         except psycopg.errors.ObjectInUse:
+            # Sessions of threads that have ended are closed with what refers to them in a circle.
+            gc.collect()
             if time.monotonic() > deadline:
                 raise
