@@ -105,3 +105,14 @@ def database_of_its_own() -> Iterator[dict[str, Any]]:
     finally:
         with server.cursor() as cursor:
             cursor.execute(f"DROP DATABASE {quote(name)} WITH (FORCE)")
+
+
+@contextmanager
+def on_both_sides(folder: Path, site: str) -> Iterator[Project]:
+    """A project whose apps have no migrations: its tables on both sides, its rows in the file."""
+    with database_of_its_own() as database:
+        project = Project(folder / "db.sqlite3", database, SITE.with_name(site))
+        project.old("migrate", "-v0", "--run-syncdb")
+        project.shell("old", "from fill import fill; fill()")
+        project.new("migrate", "-v0", "--run-syncdb")
+        yield project

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.django_shop.support import SITE, Project, database_of_its_own
+from tests.django_shop.support import Project, on_both_sides
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -16,11 +16,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def pairs(tmp_path: Path, django_db_setup: None) -> Iterator[Project]:
     """The project, migrated on both sides, with rows in the file."""
-    with database_of_its_own() as database:
-        project = Project(tmp_path / "db.sqlite3", database, SITE.with_name("pairs"))
-        project.old("migrate", "-v0", "--run-syncdb")
-        project.shell("old", "from fill import fill; fill()")
-        project.new("migrate", "-v0", "--run-syncdb")
+    with on_both_sides(tmp_path, "pairs") as project:
         yield project
 
 
