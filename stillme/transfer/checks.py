@@ -10,6 +10,7 @@ from django.db import models
 
 from stillme.transfer.kinds import Reference, Timestamp
 from stillme.transfer.legacy import LegacyModel
+from stillme.transfer.project.files import is_built
 from stillme.transfer.project.models import problems as own_problems
 from stillme.transfer.registry import legacy_models, registered
 
@@ -90,6 +91,9 @@ def _problems(model: type[LegacyModel]) -> list[CheckMessage]:
 
 def _keys(model: type[LegacyModel]) -> Iterator[CheckMessage]:
     """A key of a kind that no key can have."""
+    if is_built(model.legacy.file):
+        # Told of the project's own model (`project.models`).
+        return
     for column in (column for column in model.columns() if column.is_key):
         kind = column.kind.key if isinstance(column.kind, Reference) else column.kind
         if not kind.key_type:

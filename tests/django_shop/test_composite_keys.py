@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.django_shop.support import Project, on_both_sides
+from tests.django_shop.support import SITE, Project, database_of_its_own, on_both_sides
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -127,3 +128,25 @@ def test_a_changed_key_is_found(pairs: Project) -> None:
     assert "NOT PROVEN" in pairs.new("verify_migration", status=1)
     pairs.new("import_sqlite", "--overwrite")
     assert "PROVEN: all" in pairs.new("verify_migration")
+
+
+DAY_IN_A_KEY = """
+
+class Rate(models.Model):
+    day = models.DateField()
+    code = models.CharField(max_length=3)
+    pk = models.CompositePrimaryKey("day", "code")
+"""
+
+
+@pytest.mark.slow
+def test_a_part_that_no_key_can_have_is_a_sentence(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    shutil.copytree(SITE.with_name("pairs"), site)
+    models = site / "stock" / "models.py"
+    models.write_text(models.read_text() + DAY_IN_A_KEY)
+    with database_of_its_own() as database:
+        project = Project(tmp_path / "db.sqlite3", database, site)
+        for command in ("check", "import_sqlite"):
+            said = project.new(command, status=1 if command == "check" else 2)
+            assert "stock.Rate.day is in the key of stock.Rate, and a key holds whole" in said

@@ -7,6 +7,7 @@ table that Django makes by itself. `tables` knows the table's name in the file.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from django.apps import apps
@@ -137,6 +138,7 @@ def is_left_out(model: Model) -> bool:
 
 def _build(model: Model, file: str) -> None:
     problems.extend(problems_of_names(model))
+    problems.extend(_problems_of_key(model))
     columns = {}
     for field in model._meta.local_concrete_fields:
         if field.generated:
@@ -165,6 +167,20 @@ def _build(model: Model, file: str) -> None:
             **columns,
         },
     )
+
+
+def _problems_of_key(model: Model) -> list[str]:
+    """A key, or a part of one, of a kind that no key can have."""
+    label, found = model._meta.label, []
+    for field in model._meta.pk_fields:
+        with suppress(UnknownField):  # It is a problem of its own.
+            kind = _key(field)
+            if not kind.key_type:
+                found.append(
+                    f"{label}.{field.name} is in the key of {label}, and a key holds whole "
+                    f'numbers, texts and UUIDs, no {kind.name}: name {label} in TRANSFER["LEAVE_OUT"]'
+                )
+    return found
 
 
 def _sent_elsewhere(carried: list[Model]) -> list[str]:
