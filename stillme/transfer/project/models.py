@@ -178,7 +178,8 @@ def _problems_of_key(model: Model) -> list[str]:
             if not kind.key_type:
                 found.append(
                     f"{label}.{field.name} is in the key of {label}, and a key holds whole "
-                    f'numbers, texts and UUIDs, no {kind.name}: name {label} in TRANSFER["LEAVE_OUT"]'
+                    f"numbers, texts and UUIDs, no {kind.name}: name {label} in "
+                    'TRANSFER["LEAVE_OUT"]'
                 )
     return found
 
