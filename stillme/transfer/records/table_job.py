@@ -17,6 +17,8 @@ class TableJob:
     `parents` maps each declared parent table to its mapping as found (None where the file has
     none), `set_aside` to the keys of its rows in quarantine, as references spell them. Rows of the
     parents in `later` are loaded later: tables that refer to each other in a circle.
+    `quarantine_was_empty` when the run began: no row of the table has a record that another run
+    left.
     """
 
     snapshot: Snapshot
@@ -29,6 +31,7 @@ class TableJob:
     later: frozenset[str] = frozenset()
     overwrite: bool = False
     prune: bool = False
+    quarantine_was_empty: bool = False
 
     @property
     def digest(self) -> str:

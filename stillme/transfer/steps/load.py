@@ -236,7 +236,8 @@ def _load_files(
         result.notices += clear_own_rows(alias, snapshots, selection, keep_others=options.overwrite)
         clocks = {name: recorded_clock(alias, name) for name in conf().files}
         bounds = ledger.known_bounds_of_all(alias)
-        planner = Planner(selection, run.pk, threads, options.chunk_rows, bounds, clocks)
+        is_empty = not QuarantinedRow.objects.using(alias).exists()
+        planner = Planner(selection, run.pk, threads, options.chunk_rows, bounds, clocks, is_empty)
         # One range more than there are processes, so that none waits for its next one.
         room = workers + 1 if workers > 1 else 1
         schedule = Schedule(options, run, submit, room, finishing, on_event)

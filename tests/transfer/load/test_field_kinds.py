@@ -20,6 +20,7 @@ from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.plumbing.csv_format import QUOTE
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.sqlite.clock.file_clock import Clock
+from stillme.transfer.sqlite.reading.row_source import RowSource, SnapshotRows
 from stillme.transfer.steps.kinds import convert, loader_of
 from stillme.transfer.steps.kinds.base import Refused, RowContext
 from stillme.transfer.steps.kinds.base import Table as LoadedTable
@@ -423,7 +424,7 @@ def target(kind: kinds.Kind, cell: str, form: str) -> Any:
         return "refused"
 
 
-# No column here depends on other columns, or on who reads the file.
+# No column here depends on other columns.
 NONE: Any = None
 
 
@@ -437,22 +438,25 @@ class Roads:
     def __init__(self, kind: kinds.Kind, declared: str, given: list[Raw | str]) -> None:
         column, table = MappedColumn("v", "v", kind, required=True), Table(NONE, LocalClock(), {})
         loader, judge = loader_of(kind), judge_of(kind)
-        loaded_from = LoadedTable(NONE, Clock(), {}, NONE)
-        common = f"coalesce({loader.common_test(column, loaded_from)}, 0)"
-        cells = (f"coalesce({part}, '')" for part in loader.cell(column, loaded_from))
-        handed = f"CASE WHEN {common} THEN '' || {' || '.join(cells)} END"
         plain = f"coalesce({judge.plain_test(column, table)}, 0)"
         piece = f"CAST(concat({judge.legacy_piece(column, table)}) AS BLOB)"
         self.by_sql: list[list[tuple[Any, ...]]] = []
-        for db in (sqlite3.connect(":memory:"), apsw.Connection(":memory:")):
-            with closing(cast("Any", db)):
+        libraries: list[Any] = [sqlite3.connect(":memory:"), apsw.Connection(":memory:")]
+        for db in libraries:
+            is_live = isinstance(db, sqlite3.Connection)
+            source: RowSource = RowSource(db) if is_live else object.__new__(SnapshotRows)
+            loaded_from = LoadedTable(NONE, Clock(), {}, source)
+            common = f"coalesce({loader.common_test(column, loaded_from)}, 0)"
+            cells = (f"coalesce({part}, '')" for part in loader.cell(column, loaded_from))
+            handed = f"CASE WHEN {common} THEN '' || {' || '.join(cells)} END"
+            with closing(db):
                 db.execute(f"CREATE TABLE t (id INTEGER PRIMARY KEY, v {declared})")
                 for value in given:
                     db.execute("INSERT INTO t (v) VALUES (?)", (value,))
                 strict = loader.strict_test('"v"') or "1"
                 self.by_sql.append(list(db.execute(f"SELECT {handed}, {strict} FROM t")))
                 self.values = [row[0] for row in db.execute("SELECT v FROM t")]
-                if isinstance(db, apsw.Connection):
+                if not is_live:
                     lines = db.execute(f"SELECT CASE WHEN {plain} THEN {piece} END FROM t")
                     self.lines = [row[0] for row in lines]
 

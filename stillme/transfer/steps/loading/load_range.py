@@ -147,7 +147,8 @@ def _write_record(alias: str, source: TableSource, key_range: KeyRange, merged: 
             f"{outcome.loaded} loaded + {outcome.repaired} repaired + {outcome.quarantined} "
             "quarantined; nothing of this chunk was written."
         )
-    quarantine_rows(alias, job.mapping, job.run_id, merged.set_aside)
+    all_new = job.quarantine_was_empty
+    quarantine_rows(alias, job.mapping, job.run_id, merged.set_aside, all_new=all_new)
     keep_cells(alias, job.mapping, job.run_id, merged.kept.values())
     xid = ledger.mark_write(alias, job.run_id)
     ledger.record_chunk(alias, job, key_range, outcome, xid)

@@ -94,6 +94,7 @@ class Planner:
     chunk_rows: int = 0
     bounds: Mapping[TableId, tuple[Key, ...]] = field(default_factory=dict)
     recorded: Mapping[str, ClockRecord | None] = field(default_factory=dict)
+    quarantine_is_empty: bool = False
 
     def look(self, snapshot: Snapshot) -> PlannedFile:
         """Plan one file. Raises LegacyFileError where it is damaged."""
@@ -137,6 +138,7 @@ class Planner:
             epoch_units=units_of(read_number_ranges(scan, mapping)),
             run_id=self.run_id,
             parents={parent: mappings.get(parent) for _, parent in mapping.references()},
+            quarantine_was_empty=self.quarantine_is_empty,
         )
         planned = PlannedTable(job, rows, sequence_mark(connection, mapping.table))
         if self.chunk_rows and mapping.refers_to_itself:

@@ -87,7 +87,8 @@ def complete_jobs(options: ImportOptions, tables: Sequence[PlannedTable]) -> Non
             set_aside={
                 name: _set_aside_keys(alias, TableId(planned.job.mapping.file, name), parent)
                 for name, parent in planned.job.parents.items()
-                if name not in names
+                # A table without rows needs no keys of its parents.
+                if planned.rows and name not in names
             },
             later=names - {planned.name},
         )

@@ -13,10 +13,12 @@ import json
 import sqlite3
 from binascii import b2a_base64
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
 from stillme.transfer.mapped_column import MappedColumn
+from stillme.transfer.plumbing.garbage import no_search_for_cycles
 from stillme.transfer.sqlite.reading.connect import EXACT_HEX, quoted
 from stillme.transfer.sqlite.reading.row_source import RowSource
 from stillme.transfer.steps.kinds import NULL_IN_REQUIRED, UNWANTED_BLOB, loader_of
@@ -41,7 +43,7 @@ class FaultyRows:
         """The rows that SQL knows, in key order, and the rowids of the others."""
         found: list[PackedRow] = []
         left: list[int] = []
-        try:
+        with suppress(sqlite3.DataError), no_search_for_cycles():
             for few in source.bounded(self.query, [f"[{', '.join(map(str, rowids))}]"]):
                 for rowid, key, number, detail, record in few:
                     if number is None or len(record) > packed.MOST_KEPT_BYTES:
@@ -50,10 +52,9 @@ class FaultyRows:
                     column, fault = self.known[number]
                     said = fault.sentence.format(detail)
                     found.append(PackedRow(key, rowid, (), record, fault.reason, column, said, ()))
-        except sqlite3.DataError:
-            # Something large is among them.
-            return [], list(rowids)
-        return found, left
+            return found, left
+        # Something large is among them.
+        return [], list(rowids)
 
 
 def faulty_rows(table: Table) -> FaultyRows | None:
@@ -89,7 +90,9 @@ def faulty_rows(table: Table) -> FaultyRows | None:
         f"CASE {_FAULT} {' '.join(details)} END",
         f"CASE WHEN {_FAULT} > 0 THEN {_record(table)} END",
     )
-    return FaultyRows(f"SELECT {', '.join(parts)} FROM ({inner}) AS {name} ORDER BY {key}", known)
+    # Rowids come sorted. Otherwise whole records would be sorted, as SQLite cannot know that.
+    order = "" if mapping.key_is_rowid else f" ORDER BY {key}"
+    return FaultyRows(f"SELECT {', '.join(parts)} FROM ({inner}) AS {name}{order}", known)
 
 
 def _faults(column: MappedColumn, table: Table) -> tuple[Fault, ...]:

@@ -47,7 +47,7 @@ class RangeReader:
         self._stream = CommonStream(
             source.stream, source.job.mapping, source.common, key_range, trusting=trusting
         )
-        self._hasher = hashlib.blake2b(digest_size=16)
+        self._hasher = hashlib.sha256()
         self.by_hand = not source.job.mapping.has_rowid
         self.rows = self.repaired = 0
         self.originals: list[bytes] = []
@@ -151,7 +151,7 @@ class RangeReader:
     def digest(self) -> str:
         """Of what was read; call it after both iterations."""
         common = "" if self.by_hand else self._stream.hasher.hexdigest()
-        return f"{common}:{self._hasher.hexdigest()}:{self.rows}"
+        return f"{common}:{self._hasher.hexdigest()[:32]}:{self.rows}"
 
 
 class ReadRange:

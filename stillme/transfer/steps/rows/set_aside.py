@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 
 from django.db import connections, models
 
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.plumbing.csv_format import QUOTE, csv_line, quoted_cell
+from stillme.transfer.plumbing.garbage import no_search_for_cycles
 from stillme.transfer.postgresql.copy import copy_csv
 from stillme.transfer.steps.rows.known_records import KnownRecords
 from stillme.transfer.steps.rows.packed import KeptRow, PackedRow
@@ -25,20 +27,32 @@ _KEPT_COLUMNS = ("run_id", "file", "table", "key", "column", "storage", "value",
 
 
 def quarantine_rows(
-    alias: str, mapping: TableMapping, run_id: int | None, rows: Sequence[PackedRow]
+    alias: str,
+    mapping: TableMapping,
+    run_id: int | None,
+    rows: Sequence[PackedRow],
+    *,
+    all_new: bool = False,
 ) -> None:
     """Put rows into the quarantine, whole. A row that is there already, unchanged, stays as it is.
 
-    An accepted row stays accepted as long as its stored values do not change.
+    An accepted row stays accepted as long as its stored values do not change. Of rows that are
+    `all_new` none can be there.
     """
-    if not rows:
-        return
-    known = KnownRecords(alias, mapping)
+    with no_search_for_cycles():
+        _quarantine_rows(alias, mapping, run_id, rows, all_new)
+
+
+def _quarantine_rows(
+    alias: str, mapping: TableMapping, run_id: int | None, rows: Sequence[PackedRow], all_new: bool
+) -> None:
+    known = KnownRecords(alias, mapping) if rows and not all_new else None
     head = csv_line((None if run_id is None else str(run_id), *mapping.identity))[:-1]
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         fresh: list[str] = []
         again: list[str] = []
-        for pk, row in known.outdated(rows[start : start + _ROWS_AT_ONCE]):
+        some = rows[start : start + _ROWS_AT_ONCE]
+        for pk, row in known.outdated(some) if known else zip(repeat(None), some, strict=False):
             line = f"{head},{_line(row)},{_UNDECIDED}"
             if pk is None:
                 fresh.append(f"{line}\n")

@@ -116,7 +116,7 @@ class CommonStream:
         data = b"".join(batch[-1])
         if not (_is_text(data, self._trusting) and self._is_well_quoted(batch, data)):
             known = len(self.attention)
-            batch = self._without(batch, [self._is_sound(row) for row in zip(*batch, strict=True)])
+            batch = self._without(batch, self._sound(batch))
             self.unsound.update(self.attention[known:])
             data = b"".join(batch[-1])
         self.rows += len(batch[-1])
@@ -127,10 +127,18 @@ class CommonStream:
             self.hasher.update(self.originals[-1].replace(self._common.prefix, b""))
         return data
 
-    def _is_sound(self, row: _Row) -> bool:
-        return _is_text(row[-1], self._trusting) and self._is_well_quoted(
-            [(cell,) for cell in row], row[-1]
-        )
+    def _sound(self, batch: _Columns) -> list[bool]:
+        """Of each row, what `_block` asks of all of them at once."""
+        lines = batch[-1]
+        sound = [_is_text(line, self._trusting) for line in lines]
+        if self._quoted_cells is None:
+            return sound
+        cells = [self._quoted_cells] * len(lines)
+        for position in self._documents:
+            present = (document is not None for document in batch[position])
+            cells = [count + more for count, more in zip(cells, present, strict=True)]
+        found = zip(sound, lines, cells, strict=True)
+        return [fine and line.count(_QUOTE) == 2 * count for fine, line, count in found]
 
     def _is_well_quoted(self, batch: _Columns, data: bytes) -> bool:
         """Whether the quotes are those around cells: no text holds one."""

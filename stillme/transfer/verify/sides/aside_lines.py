@@ -35,7 +35,7 @@ _BYTES = "bytes_in_base64"
 
 @dataclass(slots=True)
 class AsideRows:
-    """Rowids, keys and lines of rows that must be set aside, in key order."""
+    """Rowids, keys and lines of rows that must be set aside, in any order."""
 
     rowids: list[int] = field(default_factory=list)
     keys: list[Key] = field(default_factory=list)
@@ -74,7 +74,7 @@ def aside_lines(table: Table) -> str | None:
     line = f"concat({told_by}, char({SEPARATOR}), {_cells(mapping)})"
     text = f'CASE WHEN "why aside" IS NOT NULL THEN CAST({line} AS BLOB) END'
     named = f'CASE WHEN "why aside" IS NOT NULL THEN {key} END'
-    return f"SELECT rowid, {named}, {text} FROM ({told}) ORDER BY {key}"
+    return f"SELECT rowid, {named}, {text} FROM ({told})"
 
 
 def _tests(column: MappedColumn, table: Table) -> list[str]:

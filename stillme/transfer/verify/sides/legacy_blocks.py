@@ -82,7 +82,7 @@ class Block:
             parts.append(hashlib.sha256(b"".join(self.originals)).hexdigest())
         parts += [mended.digest for mended in self.mended]
         if self.aside.lines:
-            parts.append(hashlib.sha256(b"\n".join(self.aside.lines)).hexdigest())
+            parts.append(hashlib.sha256(b"\n".join(sorted(self.aside.lines))).hexdigest())
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
