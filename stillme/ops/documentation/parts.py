@@ -14,12 +14,19 @@ from stillme.ops.documentation.engine_tables import (
     settings_of_transfer,
     states,
 )
+from stillme.ops.documentation.folders import folders
 from stillme.ops.documentation.service_calls import calls
-from stillme.ops.documentation.value_tables import kinds_of_values, odd_values
+from stillme.ops.documentation.value_tables import (
+    kinds_of_values,
+    odd_values,
+    vector_reasons,
+    written_back,
+)
 
 # Page below docs/ -> the name of a part -> what makes it.
 PARTS: Mapping[str, Mapping[str, Callable[[], Iterator[str]]]] = {
-    "how-it-works/capture-and-cut-over.md": {"states": states},
+    "contributing/README.md": {"folders": folders},
+    "how-it-works/capture-and-cut-over.md": {"states": states, "written back": written_back},
     "reference/reports.md": {"findings": findings},
     "reference/services.md": {"calls": calls},
     "reference/settings.md": {
@@ -27,6 +34,7 @@ PARTS: Mapping[str, Mapping[str, Callable[[], Iterator[str]]]] = {
         "entries of a file": settings_of_files,
     },
     "reference/values.md": {"kinds": kinds_of_values, "odd values": odd_values},
+    "reference/vectors.md": {"reasons": vector_reasons},
 }
 
 

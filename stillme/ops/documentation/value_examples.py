@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 from stillme.transfer import kinds
 from stillme.transfer.kinds import Kind, Stamp
@@ -121,4 +122,31 @@ ODD = (
         "IP address", kinds.Address(), ("2001:DB8:0:0:0:0:0:1", "10.0.0.1/24", "10.0.0.010", 1)
     ),
     Examples("bytes", kinds.Binary(), ("abc", 5)),
+)
+# Columns of a kind, and what PostgreSQL holds there, as the way back reads it.
+WRITTEN_BACK: tuple[tuple[str, Kind, tuple[Any, ...]], ...] = (
+    (
+        "timestamp, sql stamp",
+        kinds.Timestamp(),
+        ("2025-11-20 10:11:12", "2025-11-20 10:11:12.5", "infinity"),
+    ),
+    (
+        "timestamp, iso stamp, in a file at +07:00",
+        kinds.Timestamp(Stamp.ISO),
+        ("2025-11-20 03:11:12", "2025-11-20 03:11:12.5"),
+    ),
+    (
+        "timestamp, mixed stamp, in a file at +07:00",
+        kinds.Timestamp(Stamp.MIXED),
+        ("2025-11-20 03:11:12", "2025-11-20 03:11:12.5"),
+    ),
+    ("JSON", kinds.Json(), ('{"a": 2.50, "é": null}',)),
+    ("double", kinds.Real(), (0.1, -0.0, float("nan"))),
+    (
+        "decimal of 20 digits, 2 places",
+        kinds.Decimal(20, 2),
+        (Decimal("12.50"), Decimal("123456789012345678.90")),
+    ),
+    ("time of day", kinds.TimeOfDay(), ("10:11:12.5", "24:00:00")),
+    ("IP address", kinds.Address(), ("10.0.0.1/32", "10.0.0.0/8")),
 )

@@ -6,17 +6,19 @@ import inspect
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import fields
+from typing import Any
 
 from django.db import models
 
 from stillme.ops.documentation.tables import code, table
-from stillme.ops.documentation.value_examples import ODD, Examples, Value
+from stillme.ops.documentation.value_examples import HANOI, ODD, WRITTEN_BACK, Examples, Value
 from stillme.transfer import kinds
 from stillme.transfer.kinds import Kind
 from stillme.transfer.project.fields import kind_of
 from stillme.transfer.quarantine.reasons import in_words
-from stillme.transfer.steps.kinds import LOADERS, convert
+from stillme.transfer.steps.kinds import LOADERS, convert, loader_of
 from stillme.transfer.steps.kinds.base import Refused
+from vector.legacy import REASONS
 
 # Kinds that cannot be made without arguments.
 _MADE: dict[type[Kind], Kind] = {
@@ -55,6 +57,25 @@ def odd_values() -> Iterator[str]:
     """What becomes of each odd value, by kind and reason."""
     rows = (row for examples in ODD for row in _rows(examples))
     return table(("column of", "stored, and loaded as", "outcome", "reason"), rows)
+
+
+def written_back() -> Iterator[str]:
+    """What a rollback writes, and why that is not all of the value."""
+    rows = (
+        (column, *_written(kind, value)) for column, kind, held in WRITTEN_BACK for value in held
+    )
+    return table(("column of", "PostgreSQL has", "written", "kept aside as"), rows)
+
+
+def vector_reasons() -> Iterator[str]:
+    """Why a row of the vector store is set aside, besides the reasons of every store."""
+    return table(("reason", "means"), ((code(name), text) for name, text in REASONS.items()))
+
+
+def _written(kind: Kind, value: Any) -> tuple[str, str, str]:
+    back = loader_of(kind).spell_back(value, HANOI.clock, required=False, explicit=False)
+    written = "NULL" if back.value is None else _literal(back.value)
+    return code(value), written, code(back.lost) if back.lost else ""
 
 
 def _rows(examples: Examples) -> Iterator[tuple[str, str, str, str]]:
