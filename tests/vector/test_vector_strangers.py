@@ -110,7 +110,7 @@ def test_items_written_here_are_not_deleted_with_their_collection(folder):
     import_vectors(make(folder, "knowledge", "more").close())
     services.add(services.get_collection("knowledge"), ["mine"], [vector(9)])
     make(folder, "more").close()
-    with pytest.raises(TransferError, match="1 items here that were written since the import"):
+    with pytest.raises(TransferError, match="1 item here that was written since the import"):
         import_vectors(folder, options=PRUNE)
     import_vectors(folder, options=StoreOptions(prune=True, overwrite=True))
     assert verify_vectors(folder) == []

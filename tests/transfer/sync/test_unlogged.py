@@ -49,7 +49,7 @@ def test_a_write_that_was_not_logged_is_named(live, way):
     execute(*WAYS[way])
     FetchItem.objects.filter(pk=5).update(item_title="logged")
     for work in (roll_back, lambda: plan_rollback("default")):
-        with pytest.raises(StateError, match=r"^1 rows of rss.fetch_items \(3\) .* is logged"):
+        with pytest.raises(StateError, match=r"^1 row of rss.fetch_items \(3\) .* is logged"):
             work()
     assert state("rss") == "live"
     # What the sentence says helps; PostgreSQL takes writes.
