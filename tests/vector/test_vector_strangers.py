@@ -84,7 +84,7 @@ def test_a_collection_made_anew_takes_the_place_of_the_earlier_one_with_prune(fo
     assert Item.objects.filter(collection__name="knowledge").count() == 5
     result = import_vectors(folder, options=PRUNE)
     assert result.conserved
-    assert "made again in the vector store: the 5 items" in result.notices[0]
+    assert "in the vector store: with the earlier one 5 items went" in result.notices[0]
     assert verify_vectors(folder) == []
     assert not QuarantinedRow.objects.exists()
 

@@ -94,7 +94,7 @@ def test_a_write_that_slipped_into_the_frozen_file_is_named(live):
         for _, sql in triggers:
             db.execute(sql)
         db.commit()
-    with pytest.raises(StateError, match=r"\(4\) are not the same .* or to the frozen file"):
+    with pytest.raises(StateError, match=r"\(4\) is not the same .* or to the frozen file"):
         roll_back()
     FetchItem.objects.filter(pk=4).update(item_title="slipped")
     roll_back()
