@@ -41,7 +41,7 @@ class _Commands(ManagementUtility):
         """The text of `manage.py help`; with `commands_only` the names, for shells."""
         if commands_only:
             return super().main_help_text(commands_only)
-        from stillme.ops.command_pages import own_commands
+        from stillme.ops.documentation.command_page import own_commands
 
         lines = []
         for name, command in own_commands().items():

@@ -1,4 +1,4 @@
-"""Text that comes out of a file, as a terminal or a page may show it.
+"""Text as a terminal or a page may show it: what comes out of a file, and counted things.
 
 A key, a name or a path may hold anything: escape sequences that colour or move what a terminal
 shows, marks that turn the direction of writing around, halves of surrogate pairs that cannot be
@@ -24,6 +24,14 @@ def visible(text: str) -> str:
 def in_one_line(text: str) -> str:
     """The same, line breaks spelled as well."""
     return visible(text).replace("\n", "\\n")
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """`1 row`, `1,200 rows`; `plural` where it is not the noun with an s.
+
+    A verb goes with it: `counted(count, "row is open", "rows are open")`.
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def fitting(text: str, stream: Any) -> str:

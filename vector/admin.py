@@ -15,6 +15,7 @@ from stillme.pages.lists.frequent import FrequentValuesFilter
 from stillme.pages.once import once
 from stillme.pages.related import Related
 from stillme.pages.target_admin import TargetAdmin, excerpt
+from stillme.visible import counted
 from vector import services
 from vector.meaning.views import map_again, meaning
 from vector.models import Collection, Item
@@ -112,7 +113,7 @@ class ItemAdmin(TargetAdmin):
     def embedding_start(self, item: Item) -> str:
         """The first numbers and how many there are."""
         start = ", ".join(f"{value:.6g}" for value in item.embedding[:SHOWN])
-        return f"[{start}, …] ({len(item.embedding)} dimensions)"
+        return f"[{start}, …] ({counted(len(item.embedding), 'dimension')})"
 
     @admin.display(description="Similar")
     def similar(self, item: Item) -> str:

@@ -113,16 +113,15 @@ def _require_numpy() -> None:
 
 
 register(VectorStore())
-add_words(
-    {
-        "bad_metadata": "the metadata cannot be read",
-        "bad_pickle": "the index of the vectors cannot be read",
-        "bad_segment": "a file of the vectors cannot be read",
-        "id_too_long": "the id is too long for an index",
-        "no_vector": "the item has no vector",
-        "truncated_segment": "a file of the vectors is cut off",
-        "unknown_encoding": "the vector has an encoding that nobody knows",
-        "vector_without_id": "a vector belongs to no item",
-        "wrong_dimension": "the vector has another dimension than its collection",
-    }
-)
+REASONS = {
+    "bad_metadata": "the metadata cannot be read",
+    "bad_pickle": "the index of the vectors cannot be read",
+    "bad_segment": "a file of the vectors cannot be read",
+    "id_too_long": "the id is too long for an index",
+    "no_vector": "the item has no vector",
+    "truncated_segment": "a file of the vectors is cut off",
+    "unknown_encoding": "the vector has an encoding that nobody knows",
+    "vector_without_id": "a vector belongs to no item",
+    "wrong_dimension": "the vector has another dimension than its collection",
+}
+add_words(REASONS)

@@ -20,6 +20,7 @@ from stillme.transfer.reports.terminal.proof import render_verify
 from stillme.transfer.steps.load import ImportOptions, import_files
 from stillme.transfer.verify.result import VerifyResult
 from stillme.transfer.verify.verification import VerifyOptions, verify
+from stillme.visible import counted
 
 MARKER = ".made-by-demo"
 TABLE, COLUMN = '"rss"."fetch_items"', "item_title"
@@ -98,7 +99,9 @@ def accept_what_cannot_be_loaded(console: Console) -> None:
     if rows:
         with exclusive("default"):
             decisions.accept("default", rows, "samples of what cannot be loaded", "demo")
-        console.print(f"{len(rows)} rows looked at and accepted: they stay out, explained.")
+        console.print(
+            f"{counted(len(rows), 'row')} looked at and accepted: they stay out, explained."
+        )
 
 
 def verified(console: Console, *tables: str) -> VerifyResult:

@@ -23,7 +23,7 @@ def _lag(details: dict[str, Any], now: Moment) -> dict[str, Any]:
     seconds = details.get("lag_seconds")
     problem = life_sign(FileState.State.FOLLOWING, details, now).problem
     if not problem and seconds is not None and seconds > settings.FOLLOWER_MAX_LAG:
-        problem = f"the follower is {seconds} seconds behind"
+        problem = f"the follower is {seconds} s behind"
     return {"seconds": seconds, "changes": details.get("lag_changes"), "problem": problem}
 
 

@@ -13,6 +13,7 @@ from django.http import HttpRequest, JsonResponse
 from stillme.ops.replicas import replicas
 from stillme.postgresql.connecting.explain import explain_operational_error
 from stillme.postgresql.distributed import nodes
+from stillme.visible import counted
 
 logger = logging.getLogger("stillme.requests")
 
@@ -62,7 +63,8 @@ def unapplied() -> list[str]:
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if not plan:
         return []
-    return [f"{len(plan)} migrations are not applied: run `python manage.py migrate`."]
+    missing = counted(len(plan), "migration is", "migrations are")
+    return [f"{missing} not applied: run `python manage.py migrate`."]
 
 
 def dead_nodes() -> list[str]:

@@ -134,7 +134,7 @@ def examine(alias: str) -> str:
     if in_recovery and not receives:
         return "left out, it receives nothing from the primary"
     if lag > settings.REPLICA_MAX_LAG:
-        return f"left out, it is {lag:.0f} seconds behind"
+        return f"left out, it is {lag:.0f} s behind"
     return ""
 
 

@@ -2,8 +2,24 @@
 
 A statement that names such a table goes whole to the node that has it, and cannot name a table of
 this node next to it; rows there carry the transaction ids of that node. Whoever needs either asks
-here and takes another road (docs/howto/run-on-a-cluster.md has the list). Without Citus the answer
-costs one look into the catalog a minute.
+here and takes another road. Without Citus the answer costs one look into the catalog a minute.
+
+What Citus refuses or does otherwise, and what is done instead:
+
+- `SET LOCAL` stays on the coordinator: `statements.set_local` tells the nodes first.
+- a table of the coordinator next to a distributed one: asked apart; a merge reads a temporary copy.
+- INSERT below a modifying WITH, or from the table itself: two statements in a transaction.
+- functions of time within CASE or COALESCE of an UPDATE: the moment is a parameter.
+- `INSERT ... SELECT` without the identity column: COPY out and in.
+- `timestamptz::text` is in the worker's time zone: `AT TIME ZONE 'UTC'`.
+- `reltuples` and `pg_total_relation_size` are 0: EXPLAIN's remote plan, and
+  `citus_total_relation_size`.
+- SQLSTATE XX000 for duplicates in COPY and for deferred keys: any error about values leads to the
+  careful road.
+- the nodes have rows and indexes, the coordinator definitions: the judge asks each node
+  (`verify/structure/shards.py`, `verify/tables/shard_scans.py`).
+- a new schema may be distributed by a setting: the judge makes temporary tables and no schema.
+- `setval` of `max` in one statement runs on the wrong node: two statements.
 """
 
 from __future__ import annotations

@@ -23,56 +23,109 @@ VIEW, DECIDE, CORRECT = "view", "decide", "correct"
 _PREFIX = re.compile(r"[a-z][a-z_]{0,15}")
 
 
+def _says(says: str, shown: str = "none") -> Mapping[str, str]:
+    """A line of docs/reference/settings.md, which `document_commands` makes: what the entry says,
+    and its default in words."""
+    return {"says": says, "shown": shown}
+
+
 @dataclass(frozen=True, slots=True)
 class FileSettings:
-    """A legacy file: where it is, its alias in DATABASES, the time zone of its local times.
+    """A legacy file: an entry of `TRANSFER["FILES"]`."""
 
-    Without a time zone of its own a file has that of LEGACY_TIME_ZONE, which is `auto` by default.
-    `models` are the apps and models (in lower case) of a project that this file has and no other.
-    An `optional` file may be absent: it belongs to a feature of the application that may be off.
-    """
-
-    path: Path
-    alias: str
-    time_zone: str
-    models: tuple[str, ...] = ()
-    optional: bool = False
+    path: Path = field(metadata=_says("where the file is", "required"))
+    alias: str = field(
+        metadata=_says(
+            "name in `DATABASES` under which legacy models are read", "`legacy_` and the short name"
+        )
+    )
+    time_zone: str = field(
+        metadata=_says("zone of its local times", "`LEGACY_TIME_ZONE`, else `auto`")
+    )
+    models: tuple[str, ...] = field(
+        metadata=_says(
+            "apps and models that this file has and no other "
+            "([several files](../howto/move-a-django-project.md#several-databases))",
+            "all others",
+        ),
+        default=(),
+    )
+    optional: bool = field(
+        metadata=_says(
+            "true: it may be absent, because it belongs to a feature that may be off", "false"
+        ),
+        default=False,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class TransferSettings:
-    """The whole setting.
+    """The whole setting."""
 
-    `apps` are the labels of the apps whose module `legacy` is imported and for whose tables staff
-    groups get permissions; by default every app, and those of the targets. `application` is what
-    messages call the application that moves. `prefix` begins every name that is left in the users'
-    own databases: the change log ``transfer_change``, triggers, scratch databases. Change it never
-    while a file is captured. `groups` are the staff groups that `migrate` makes, with what each may
-    do (view, decide, correct). `paths` says how an operator sets a file's path. `data_dir` is
-    looked through for other SQLite files, `other_files` describes those that are known.
-
-    Where the project's own models are the mapping, `leave_out` names models (``shop.Product``) and
-    apps (``sessions``) that stay behind, and `fields` says of field classes of others
-    (``shop.fields.MoneyField``) what their values mean.
-    """
-
-    files: Mapping[str, FileSettings] = field(default_factory=dict)
-    apps: tuple[str, ...] | None = None
-    application: str = "the application"
-    prefix: str = "transfer"
+    files: Mapping[str, FileSettings] = field(
+        metadata=_says("short name -> the entries of a legacy file (next table)"),
+        default_factory=dict,
+    )
+    apps: tuple[str, ...] | None = field(
+        metadata=_says(
+            "labels of the apps whose module `legacy` is imported, and whose tables staff may see "
+            "and correct",
+            "every app, and those of the targets",
+        ),
+        default=None,
+    )
+    application: str = field(
+        metadata=_says("what messages call the application that moves", "`the application`"),
+        default="the application",
+    )
+    prefix: str = field(
+        metadata=_says(
+            "begins every name that is left in your own databases: change log, triggers, scratch "
+            "databases. Never change it while a file is captured or live",
+            "`transfer`",
+        ),
+        default="transfer",
+    )
     groups: Mapping[str, tuple[str, ...]] = field(
+        metadata=_says(
+            "staff groups that `migrate` makes -> what each may do: `view`, `decide`, `correct`. "
+            "`{}` for none",
+            "viewer, operator, administrator",
+        ),
         default_factory=lambda: {
             "viewer": (VIEW,),
             "operator": (VIEW, DECIDE),
             "administrator": (VIEW, DECIDE, CORRECT),
-        }
+        },
     )
-    paths: str = 'TRANSFER["FILES"]'
-    data_dir: Path | None = None
-    other_files: Mapping[str, str] = field(default_factory=dict)
-    leave_out: tuple[str, ...] = ()
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    backup_dir: Path | None = None
+    paths: str = field(
+        metadata=_says("what messages name as the way to set a file's path", '`TRANSFER["FILES"]`'),
+        default='TRANSFER["FILES"]',
+    )
+    data_dir: Path | None = field(
+        metadata=_says("folder that `inspect_sqlite` searches for other SQLite files"), default=None
+    )
+    other_files: Mapping[str, str] = field(
+        metadata=_says("name of such a file -> what it holds, for those that are known"),
+        default_factory=dict,
+    )
+    leave_out: tuple[str, ...] = field(
+        metadata=_says(
+            "apps (`sessions`) and models (`shop.Product`) of the project that stay behind"
+        ),
+        default=(),
+    )
+    fields: Mapping[str, Any] = field(
+        metadata=_says(
+            "path of a field class -> the kind of its stored values "
+            "([examples](../howto/move-a-django-project.md#fields-of-your-own))"
+        ),
+        default_factory=dict,
+    )
+    backup_dir: Path | None = field(
+        metadata=_says("where the go/no-go list looks for a backup without `--backup`"),
+        default=None,
+    )
 
     @property
     def subject(self) -> str:

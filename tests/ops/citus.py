@@ -1,8 +1,8 @@
 """A stand-in for Citus: domain tables count as distributed, and what Citus refuses is refused.
 
 Citus itself cannot be had from a package index. The rules are those found on a cluster and in its
-sources (docs/howto/run-and-scale.md): a statement goes whole to the node of one schema, so it names
-no table of another schema, of the ledger or of a session beside it.
+sources (`stillme/postgresql/distributed.py`): a statement goes whole to the node of one schema, so
+it names no table of another schema, of the ledger or of a session beside it.
 """
 
 from __future__ import annotations

@@ -169,7 +169,7 @@ class TestWithCitus:
             ("TRUNCATE public.pg_dist_node", "no active worker"),
             (
                 "UPDATE public.pg_dist_node SET nodeport = 0 WHERE nodename = 'w2'",
-                "with 1 active workers. accuracy is to be distributed. continuum is to be "
+                "with 1 active worker. accuracy is to be distributed. continuum is to be "
                 "distributed. knowledge is to be distributed. rss is to be distributed. vector is "
                 "to be distributed. The worker w2:0 does not answer",
             ),

@@ -62,7 +62,7 @@ def test_not_ready_without_a_database(
     ("details", "problem"),
     [
         ({"lag_seconds": 0.2, "lag_changes": 3}, ""),
-        ({"lag_seconds": 61.0, "lag_changes": 9}, "61.0 seconds behind"),
+        ({"lag_seconds": 61.0, "lag_changes": 9}, "61.0 s behind"),
         ({"lag_seconds": 0.0, "seen_at": "old"}, "the follower is silent"),
         ({}, ""),
     ],

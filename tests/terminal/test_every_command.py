@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stillme.ops.command_pages import own_commands
+from stillme.ops.documentation.command_page import own_commands
 from tests.terminal.screen import WIDTH, Screen, on_terminal
 
 # A call as typed ({} is a folder of the test's own), and how it may end.

@@ -1,17 +1,20 @@
-"""docs/reference/commands.md is made from the commands; every command has examples that parse."""
+"""commands.md and parts of other pages are made from code; the commands' examples parse."""
 
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 import sys
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from stillme.ops.command_pages import command_page, own_commands
+from stillme.ops.documentation.command_page import command_page, own_commands
+from stillme.ops.documentation.parts import made_page
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,6 +40,27 @@ def test_a_stale_page_is_told_and_renewed(tmp_path: Path) -> None:
     assert "is stale" in out
     assert run("--to", str(page))[1] == 0
     assert page.read_text(encoding="utf-8") == command_page()
+
+
+def test_a_stale_part_of_a_page_is_renewed_and_the_rest_stays(
+    tmp_path: Path, settings: Any
+) -> None:
+    settings.BASE_DIR = tmp_path
+    shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("images"))
+    page = tmp_path / "docs" / "reference" / "values.md"
+    true = page.read_text(encoding="utf-8")
+    page.write_text(true.replace("`not_whole`", "`whole`") + "by hand\n", encoding="utf-8")
+    out, status = run("--check")
+    assert status == 1
+    assert "values.md is stale" in out
+    assert "reports.md is up to date" in out
+    assert run()[1] == 0
+    assert page.read_text(encoding="utf-8") == true + "by hand\n"
+
+
+def test_a_page_without_its_markers_is_refused() -> None:
+    with pytest.raises(ValueError, match="made: findings"):
+        made_page("reference/reports.md", "no marker here")
 
 
 def test_the_known_commands_are_there() -> None:

@@ -37,7 +37,7 @@ from continuum import services as continuum
 from knowledge.services import KnowledgeRetention
 from rss.services import RSSFetchHistory
 from stillme.command_line import _Commands
-from stillme.ops.command_pages import own_commands
+from stillme.ops.documentation.command_page import own_commands
 from vector import services as vectors
 
 ALL_TABLES = 13

@@ -17,6 +17,7 @@ from stillme.transfer.inventory.stores import StoreReport
 from stillme.transfer.plumbing.quoting import quoted
 from stillme.transfer.sqlite.reading.connect import explained, open_legacy
 from stillme.transfer.sqlite.schema.found import contents
+from stillme.visible import counted
 from vector.names import DATABASE, FILE
 
 _COLLECTIONS, _ITEMS = "vector.collections", "vector.items"
@@ -174,8 +175,8 @@ def unread_line(collection: str, table: str, scanned: int, read: int) -> Invento
     return _open(
         f"{table} (of the collection {collection})",
         scanned,
-        f"a full scan counts {scanned:,} rows and {read:,} were read: the file is damaged, "
-        "restore it from a backup",
+        f"a full scan counts {counted(scanned, 'row')}, {read:,} could be read: the file is "
+        "damaged, restore it from a backup",
     )
 
 

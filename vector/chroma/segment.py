@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stillme.visible import counted
 from vector.chroma.records import Metric, Origin
 
 # version, offset of level 0, capacity, count, element size, label offset, vector offset, top
@@ -56,7 +57,7 @@ def read_header(path: Path) -> Header:
     except OSError as error:
         raise SegmentError(f"{path.name} cannot be read ({error.strerror})") from error
     if len(raw) != _HEADER.size:
-        raise SegmentError(f"{path.name} has {len(raw)} bytes, not {_HEADER.size}")
+        raise SegmentError(f"{path.name} has {counted(len(raw), 'byte')}, not {_HEADER.size}")
     _version, base, capacity, count, size, label, vector, *_rest = _HEADER.unpack(raw)
     fits = base == 0 and 0 < vector <= label and (label - vector) % 4 == 0
     if not fits or size != label + _LABEL.size or count > capacity:

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from stillme.visible import counted
 from vector.chroma import queue
 from vector.chroma.metadata import Entry
 from vector.chroma.records import DOCUMENT_KEY, Collection, Item, Origin, Problem, Reason
@@ -85,7 +86,8 @@ class Vectors:
             what = f"its element is not among the {self.segment.readable} that can be read"
             self.unreadable = dict.fromkeys(missing.values(), what)
         if self.segment.readable < self.segment.header.count:
-            what = f"the files hold {self.segment.readable} of {self.segment.header.count} elements"
+            written = counted(self.segment.header.count, "element")
+            what = f"the files hold {self.segment.readable} of {written}"
             self._segment_is_bad(Reason.TRUNCATED, what)
 
     def _load_queue(self, topics: list[str]) -> None:
@@ -122,7 +124,7 @@ class Vectors:
         if self.dimension is None:
             self.dimension = len(vector) // 4
         if len(vector) != 4 * self.dimension:
-            what = f"its vector has {len(vector)} bytes, not {4 * self.dimension}"
+            what = f"its vector has {counted(len(vector), 'byte')}, not {4 * self.dimension}"
             return self._problem(Reason.WRONG_DIMENSION, entry, what, found)
         document, metadata = entry.split()
         return Item(

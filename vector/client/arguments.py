@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from stillme.visible import counted
 from vector.client.errors import DuplicateIDError, InvalidArgumentError
 
 EmbeddingFunction = Callable[[list[str]], Any]
@@ -152,7 +153,8 @@ def embedded(function: EmbeddingFunction | None, texts: list[Any] | None) -> lis
     made = vectors(function(texts))
     if made is None or len(made) != len(texts):
         raise InvalidArgumentError(
-            f"The embedding function made {len(made or [])} vectors of {len(texts)} texts."
+            f"The embedding function made {counted(len(made or []), 'vector')} of "
+            f"{counted(len(texts), 'text')}."
         )
     return made
 

@@ -22,6 +22,7 @@ from stillme.transfer.inventory.stores import StoreOptions
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.records import ledger
 from stillme.transfer.records.outcome import MOST_KEYS
+from stillme.visible import counted
 from vector import chroma, models
 from vector.importing import merging
 from vector.importing.result import CollectionResult
@@ -44,8 +45,8 @@ def refuse_other_store(
     count = imported.count()
     if count and not known.exists() and not alike.exists():
         raise TransferError(
-            f"None of the {count:,} collections that were imported is in {path}, and --prune would "
-            "delete them all: set LEGACY_VECTOR_DIR to their store, or, where they were deleted "
+            f"None of {counted(count, 'imported collection')} is in {path}, and --prune would "
+            "delete all of that: set LEGACY_VECTOR_DIR to their store, or, where they were deleted "
             "there, give --moved."
         )
 
@@ -89,7 +90,7 @@ def make_room(
         )
     items = _remove(other, options, run_id)
     what = f"The collection {name} was deleted and made again in the vector store"
-    return f"{what}: the {items:,} items of the earlier one were deleted here too."
+    return f"{what}: with the earlier one {counted(items, 'item')} went here too."
 
 
 def remove_gone(store_ids: set[str], options: StoreOptions, run_id: int | None) -> list[str]:
@@ -105,7 +106,9 @@ def remove_gone(store_ids: set[str], options: StoreOptions, run_id: int | None) 
     for row in rows:
         what = f"The target's collection {row.name} is no longer in the vector store"
         if allowed:
-            told.append(f"{what}: it was deleted with {_remove(row, options, run_id):,} items.")
+            told.append(
+                f"{what}: it was deleted with {counted(_remove(row, options, run_id), 'item')}."
+            )
         elif options.prune and options.dry_run:
             told.append(f"{what}: --prune deletes it.")
         else:
@@ -148,10 +151,10 @@ def _remove(row: models.Collection, options: StoreOptions, run_id: int | None) -
             [row.pk],
         )[0][0]
         if theirs and not options.overwrite:
+            written = counted(theirs, "item here that was", "items here that were")
             raise TransferError(
-                f"The collection {row.name}, which the vector store no longer has, has {theirs:,} "
-                "items here that were written since the import: run with --prune --overwrite to "
-                "delete them too."
+                f"The collection {row.name}, which the vector store no longer has, has {written} "
+                "written since the import: run with --prune --overwrite to delete that, too."
             )
         indexes.drop_index(row)
         sql = f"DELETE FROM {merging.ITEMS} WHERE collection_id = %s"

@@ -8,6 +8,7 @@ from typing import Any
 
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.verify.result import TableProof
+from stillme.visible import counted
 from vector.judge.nearest import Ranked, merged
 from vector.names import FILE, target_name
 
@@ -73,7 +74,7 @@ class CollectionProof(TableProof):
         if self.exact_vectors:
             exact = [name for name in sorted(self.origins) if name in _EXACT]
             named = ", ".join(f"{name} {self.origins[name]:,}" for name in exact)
-            parts.append(f"{self.exact_vectors:,} vectors bit-identical ({named})")
+            parts.append(f"{counted(self.exact_vectors, 'vector')} bit-identical ({named})")
         if self.near_vectors:
             what = "within 1e-6 of their norm (segment_cosine holds unit vectors and norms)"
             parts.append(f"{self.near_vectors:,} {what}")

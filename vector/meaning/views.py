@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from stillme.pages.clipped import clip
 from stillme.pages.glance.grouped import TooLongError, limited
 from stillme.services.arguments import whole_key
+from stillme.visible import counted
 from vector.meaning.embedding import embedding_for
 from vector.meaning.maps import NoMapError, kept_map, make_map
 from vector.models import Collection, Item
@@ -88,7 +89,8 @@ def _neighbours(
     if len(vector) != collection.dimension:
         return (
             [],
-            f"The vector has {len(vector)} dimensions, the collection {collection.dimension}.",
+            f"The vector has {counted(len(vector), 'dimension')}, "
+            f"the collection {collection.dimension}.",
         )
     try:
         with limited(items.db):

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import router, transaction
 
+from stillme.visible import counted
 from vector.fields import LONGEST_ID
 from vector.models import Collection, Item
 from vector.serving import indexes
@@ -130,8 +131,8 @@ def float32(collection: Collection, embedding: Embedding, what: str) -> list[flo
     """The embedding as float32; VectorError for a wrong size or something that is no number."""
     if len(embedding) != collection.dimension:
         raise VectorError(
-            f"The embedding of {what} has {len(embedding)} dimensions; {collection.name} has "
-            f"{collection.dimension}."
+            f"The embedding of {what} has {counted(len(embedding), 'dimension')}; "
+            f"{collection.name} has {collection.dimension}."
         )
     try:
         values = array("f", embedding).tolist()

@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from stillme.services.arguments import whole_key
 from stillme.transfer.models import Proof
 from stillme.transfer.registry import legacy_models
+from stillme.visible import counted
 
 _HEADS = ("table", "key", "column", "expected", "found", "kind")
 _TABLE = (
@@ -41,7 +42,7 @@ def findings_table(proof: Proof) -> SafeString:
 
 def _caption(total: int, kept: int) -> str:
     if kept == total:
-        return f"{total:,} finding{'' if total == 1 else 's'}"
+        return counted(total, "finding")
     return (
         f"The first {kept:,} of {total:,} findings; manage.py verify_migration --html FILE shows "
         "up to 10,000"

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from stillme.visible import counted
+
 # So few rows may go whatever share they are.
 FEW = 20
 SHARE = 10.0
@@ -40,10 +42,10 @@ class Deletion:
         """``12 of 60 rows (20 %) of rss.fetch_items: 1, 2, 3, ...``"""
         share = 100 * self.rows / max(self.of, 1)
         keys = ", ".join(self.keys[:SHOWN]) + (", ..." if self.rows > SHOWN else "")
-        said = f"{self.rows:,} of {self.of:,} rows ({share:.3g} %) of {self.target}"
+        said = f"{self.rows:,} of {counted(self.of, 'row')} ({share:.3g} %) of {self.target}"
         said += f": {keys}" if keys else ""
         if self.records:
-            said += f"; {self.records:,} of {self.of_records:,} records kept with them"
+            said += f"; {self.records:,} of {counted(self.of_records, 'record')} kept with them"
         return said
 
 

@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from stillme.visible import counted
+
 Fate = Literal["carried", "left", "open"]
 
 
@@ -39,7 +41,7 @@ class InventoryLine:
     @property
     def sentence(self) -> str:
         """One line for people."""
-        rows = "" if self.rows is None else f", {self.rows:,} row{'' if self.rows == 1 else 's'}"
+        rows = "" if self.rows is None else f", {counted(self.rows, 'row')}"
         return f"{self.file}.{self.name}{rows}: {self.why}"
 
 

@@ -1,4 +1,4 @@
-"""What a legacy value MEANS. Pure data: no converter stands here (law 3).
+"""What a legacy value means. Pure data: no converter stands here.
 
 The loader turns a kind into a COPY, the judge turns it into an expectation; each in its own
 way, so that a mistake in one is seen by the other. `values` holds the kinds of StillMe's files,

@@ -10,7 +10,7 @@ from stillme.transfer.kinds.base import Kind, Stamp
 
 @dataclass(frozen=True, slots=True)
 class Key(Kind):
-    """A 64-bit integer primary key; its column is SQLite's rowid."""
+    """A 64-bit integer primary key; its column is SQLite's rowid. The target's `bigint`."""
 
     words: ClassVar[str] = "key, the rowid"
     key_type: ClassVar[str] = "bigint"
@@ -20,7 +20,7 @@ class Key(Kind):
 
 @dataclass(frozen=True, slots=True)
 class TextKey(Kind):
-    """A text primary key. `max_length` is in code points, and enforced by the target."""
+    """A text primary key of at most `max_length` code points; the target's `text` or `varchar`."""
 
     words: ClassVar[str] = "text key"
     key_type: ClassVar[str] = "text"
@@ -32,7 +32,7 @@ class TextKey(Kind):
 
 @dataclass(frozen=True, slots=True)
 class Reference(Kind):
-    """Names a row of `parent`, a legacy table of the same file. `key` is the kind of that key.
+    """Names a row of `parent`, a table of the same file, by its key, which is of the kind `key`.
 
     Where that key is a reference in turn (a one-to-one reference as primary key), `key` is the
     kind of the key at the end of the chain. `column` is the unique column of the parent that is
@@ -71,7 +71,7 @@ class Reference(Kind):
 
 @dataclass(frozen=True, slots=True)
 class Text(Kind):
-    """Unicode text, kept code point for code point.
+    """Text, kept code point for code point; the target's `text`, or `varchar` of `max_length`.
 
     `choices` are enforced by the target, and so is `max_length`, in code points.
     """
@@ -101,7 +101,7 @@ class Text(Kind):
 
 @dataclass(frozen=True, slots=True)
 class Integer(Kind):
-    """A whole number from `low` to `high` (the target's 32-bit integer by default)."""
+    """A whole number from `low` to `high`; `smallint`, `integer` (by default) or `bigint`."""
 
     storage: ClassVar[str] = "integer"
     low: int = -(2**31)
@@ -117,7 +117,7 @@ class Integer(Kind):
 
 @dataclass(frozen=True, slots=True)
 class Real(Kind):
-    """An IEEE 754 double, kept to the last bit."""
+    """An IEEE 754 double, kept to the last bit, infinities too; the target's `double precision`."""
 
     words: ClassVar[str] = "double"
     storage: ClassVar[str] = "real"
@@ -129,7 +129,7 @@ class Real(Kind):
 
 @dataclass(frozen=True, slots=True)
 class Json(Kind):
-    """A JSON document stored as text."""
+    """A JSON document stored as text; the target's `jsonb`. The text `null` is JSON's null."""
 
     words: ClassVar[str] = "JSON document"
     is_document: ClassVar[bool] = True
@@ -138,7 +138,7 @@ class Json(Kind):
 
 @dataclass(frozen=True, slots=True)
 class Timestamp(Kind):
-    """An instant; `stamp` is the shape that the old application wrote.
+    """An instant; `stamp` is the shape that the application wrote. The target's `timestamptz`.
 
     `after` names a column of the same row whose moment was never later (``started_at`` of a
     `completed_at`): it tells which hour is meant where clocks were put back.
@@ -163,7 +163,7 @@ class Timestamp(Kind):
 
 @dataclass(frozen=True, slots=True)
 class Date(Kind):
-    """A calendar date ``YYYY-MM-DD``; the target holds midnight UTC of that date."""
+    """A calendar date ``YYYY-MM-DD``; the target has a `timestamptz`, midnight UTC of it."""
 
     words: ClassVar[str] = "date, midnight UTC"
     is_time: ClassVar[bool] = True

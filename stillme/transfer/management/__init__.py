@@ -1,0 +1,1 @@
+"""The commands: each parses, makes one call of a library function, shows its result, and exits."""

@@ -31,6 +31,7 @@ from stillme.transfer.plumbing.quoting import quoted
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 from stillme.transfer.sqlite.reading.connect import open_legacy
 from stillme.transfer.sqlite.schema.found import read_schema
+from stillme.visible import counted
 
 ADVICE = (
     f"put it back where the settings look for it, or set its path ({conf().paths}), or take the "
@@ -60,7 +61,7 @@ class Missing:
         """What is known of it, as a clause."""
         if not self.table:
             return f"it was {self.loaded}" if self.loaded else "the settings name it"
-        held = f"the target holds {self.rows:,} row{'' if self.rows == 1 else 's'} of {self.table}"
+        held = f"the target holds {counted(self.rows, 'row')} of {self.table}"
         if self.aside:
             held += f", the quarantine {self.aside:,}"
         if not self.loaded:
@@ -193,4 +194,4 @@ def _loaded_table(alias: str, file: str, table: str) -> tuple[str, int]:
     when = f"{last.run.started_at:%Y-%m-%d %H:%M} UTC"
     source = RunFile.objects.using(alias).filter(run_id=last.run_id, file=file).first()
     place = f" from {source.path}" if source is not None else ""
-    return f"loaded{place} on {when} ({last.legacy_rows:,} rows)", last.legacy_rows
+    return f"loaded{place} on {when} ({counted(last.legacy_rows, 'row')})", last.legacy_rows

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from stillme.transfer.models import KeptCell, RunFile
 from stillme.transfer.plumbing.zones import ClockRecord
+from stillme.visible import counted
 
 
 def recorded_clock(alias: str, file: str) -> ClockRecord | None:
@@ -36,9 +37,9 @@ def guessed_times(alias: str) -> int:
 
 def guess_sentence(count: int) -> str:
     """For whoever decides about them."""
-    times = "time was" if count == 1 else "times were"
+    times = counted(count, "local time was", "local times were")
     return (
-        f"{count:,} local {times} read by a guess (the commonest offset of the file, or the first "
+        f"{times} read by a guess (the commonest offset of the file, or the first "
         "of an hour that came twice)"
     )
 

@@ -13,7 +13,7 @@ _STRUCTURE = (
     "what an interrupted import took down; what somebody changed by hand goes back by hand "
     "(docs/reference/schema.md)"
 )
-_ADVICE: tuple[tuple[tuple[Kind, ...], str], ...] = (
+ADVICE: tuple[tuple[tuple[Kind, ...], str], ...] = (
     ((Kind.MISSING_ROW, Kind.COUNT), "`manage.py import_sqlite` loads rows that are missing"),
     (
         (Kind.VALUE, Kind.KEPT_CELL, Kind.QUARANTINE_KEPT_ROW),
@@ -72,16 +72,16 @@ def advice(found: Collection[str], states: Collection[str] = ()) -> list[tuple[s
 
     `states` are those of the files: what a state refuses is not advised.
     """
-    chosen = _ADVICE
+    chosen = ADVICE
     if "finished" in states:
         # Nothing is compared any more, and nothing is done.
         return []
     if "live" in states:
         answered = {kind for kinds, _ in _LIVE for kind in kinds}
-        rest = tuple(pair for pair in _ADVICE if not answered & set(pair[0]))
+        rest = tuple(pair for pair in ADVICE if not answered & set(pair[0]))
         chosen = (*_LIVE, *rest)
     elif "rolled back" in states:
-        chosen = (((Kind.MISSING_ROW, Kind.EXTRA_ROW, Kind.VALUE, Kind.COUNT), _FOLLOW), *_ADVICE)
+        chosen = (((Kind.MISSING_ROW, Kind.EXTRA_ROW, Kind.VALUE, Kind.COUNT), _FOLLOW), *ADVICE)
     pairs = (
         (", ".join(kind.value for kind in kinds if kind.value in found), sentence)
         for kinds, sentence in chosen

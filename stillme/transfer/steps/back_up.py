@@ -33,6 +33,7 @@ from stillme.transfer.sqlite.copying.plain_files import (
 )
 from stillme.transfer.sqlite.copying.room import ask_for_room
 from stillme.transfer.sqlite.copying.sparse import bytes_on_disk, copy_sparse, file_sha256
+from stillme.visible import counted
 
 _OF_SQLITE = ("-wal", "-shm", "-journal")
 # A folder that is there, and locked, while a backup is made next to it; a killed one leaves it.
@@ -252,4 +253,6 @@ def _file_differences(path: Path, entry: FileEntry) -> Iterator[str]:
         yield f"{entry.name} was damaged when it was copied: {entry.integrity[0]}"
     for table, rows in entry.rows.items():
         if checked.rows.get(table) != rows:
-            yield f"{entry.name}: {table} has {checked.rows.get(table)} rows, not {rows}"
+            held = checked.rows.get(table)
+            shown = "no readable rows" if held is None else counted(held, "row")
+            yield f"{entry.name}: {table} has {shown}, not {rows}"

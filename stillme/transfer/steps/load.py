@@ -60,6 +60,7 @@ from stillme.transfer.steps.loading.workers import workforce
 from stillme.transfer.steps.replaying.settle_foreign import settle_loaded, settle_restored
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_states import Action
+from stillme.visible import counted
 
 __all__ = ["CHUNK_ROWS", "ImportOptions", "ImportResult", "TableResult", "import_files"]
 
@@ -179,7 +180,8 @@ def _import(
     approval = partial(approve, options, result, confirm)
     try:
         if restored := objects.restore_all(alias):
-            on_event(Event("notice", {"message": f"{restored} indexes of a broken run built."}))
+            indexes = counted(restored, "index", "indexes")
+            on_event(Event("notice", {"message": f"{indexes} of a broken run built."}))
         settle_restored(alias, files, run)
         plan = _load_files(options, directory, run, result, workers, on_event)
         if options.prune:

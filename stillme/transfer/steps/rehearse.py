@@ -41,6 +41,7 @@ from stillme.transfer.steps.readiness.go_no_go import OVERRIDES
 from stillme.transfer.steps.rollback import roll_back
 from stillme.transfer.steps.switching.tail import Judge
 from stillme.transfer.steps.syncing.live_file import LiveFile
+from stillme.visible import counted
 
 _ALIAS = "default"
 _TOUCHED = 100
@@ -141,7 +142,7 @@ def _copy_files(folder: Path, result: Rehearsal) -> tuple[bool, str]:
         # The capture in it is the real target's.
         remove(copy)
         result.bytes += snapshot.size
-    return True, f"{len(files)} files, {result.bytes / 2**20:,.1f} MiB"
+    return True, f"{counted(len(files), 'file')}, {result.bytes / 2**20:,.1f} MiB"
 
 
 def _left_by_decision() -> list[LeftByDecision]:
@@ -160,22 +161,22 @@ def _migrate(left: list[LeftByDecision]) -> tuple[bool, str]:
 
 def _install() -> tuple[bool, str]:
     reports = install_capture(_ALIAS, Selection())
-    return True, f"{sum(len(r.probes) for r in reports)} probes passed"
+    return True, f"{counted(sum(len(r.probes) for r in reports), 'probe')} passed"
 
 
 def _import(result: Rehearsal) -> tuple[bool, str]:
     done = import_files(ImportOptions(database=_ALIAS))
     result.rows = sum(table.outcome.legacy_rows for table in done.tables)
     aside = sum(table.outcome.quarantined for table in done.tables)
-    return done.conserved, f"{result.rows:,} rows, {aside:,} quarantined"
+    return done.conserved, f"{counted(result.rows, 'row')}, {aside:,} quarantined"
 
 
 def proven(findings: int, undecided: int) -> tuple[bool, str]:
     """Whether a proof of the scratch target is fine, in words."""
-    words = [f"{findings:,} findings" if findings else "equal"]
+    words = [counted(findings, "finding") if findings else "equal"]
     if undecided:
         # Decisions are kept in the real target; they do not stand in the way of a rehearsal.
-        words.append(f"{undecided:,} rows set aside, decided or not")
+        words.append(f"{counted(undecided, 'row')} set aside, decided or not")
     return not findings, "; ".join(words)
 
 
@@ -183,7 +184,7 @@ def _follow() -> tuple[bool, str]:
     touched = sum(_touch_file(file) for file in present_files(Selection(), []))
     done = follow(FollowOptions(once=True, sweep=True, database=_ALIAS))
     replayed = sum(file.changes for file in done.files)
-    return replayed == touched and not done.bypassed, f"{replayed:,} changes replayed"
+    return replayed == touched and not done.bypassed, f"{counted(replayed, 'change')} replayed"
 
 
 def _keyed(file: LegacyFile) -> list[TableMapping]:
@@ -232,14 +233,17 @@ def _touch_target() -> tuple[bool, str]:
                 f"UPDATE {relation} SET {key} = {key} WHERE ({keys}) IN "
                 f"(SELECT {keys} FROM {relation} LIMIT {_TOUCHED})",
             )
-    return True, f"{touched:,} rows touched"
+    return True, f"{counted(touched, 'row')} touched"
 
 
 def _roll_back(result: Rehearsal, judge: Judge) -> tuple[bool, str]:
     done = roll_back(_ALIAS, judge, freeze_limit=3600.0)
     result.back_seconds = done.frozen_seconds
     keys = sum(len(table.keys) for table in done.tables)
-    return not done.unequal, f"{keys:,} rows checked, nobody wrote for {done.frozen_seconds:.2f} s"
+    return (
+        not done.unequal,
+        f"{counted(keys, 'row')} checked, nobody wrote for {done.frozen_seconds:.2f} s",
+    )
 
 
 def _digests(found: dict[str, str]) -> tuple[bool, str]:
@@ -247,7 +251,7 @@ def _digests(found: dict[str, str]) -> tuple[bool, str]:
         with closing(open_legacy(file.path)) as connection:
             for mapping in _keyed(file):
                 found[mapping.declared_table] = table_digest(connection, mapping)
-    return True, f"{len(found)} tables"
+    return True, counted(len(found), "table")
 
 
 def table_digest(connection: sqlite3.Connection, mapping: TableMapping) -> str:

@@ -18,6 +18,7 @@ from stillme.transfer.steps.sealing.broken import broken_seals
 from stillme.transfer.steps.syncing.file_condition import condition
 from stillme.transfer.steps.syncing.file_states import State
 from stillme.transfer.steps.syncing.life_sign import Moment, moment
+from stillme.visible import counted
 
 
 @dataclass(kw_only=True)
@@ -133,7 +134,7 @@ def _note_broken_rollback(found: Overview) -> None:
 def _note_missing(status: _Status, gone: list[Missing]) -> None:
     if gone:
         first = gone[0]
-        more = f" (and {len(gone) - 1} more tables)" if len(gone) > 1 else ""
+        more = f" (and {counted(len(gone) - 1, 'more table')})" if len(gone) > 1 else ""
         status.problem = f"{first.path} {first.what}, but {first.known}{more}"
         status.next_step = ADVICE
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from stillme.transfer.findings import OF_ROWS, Finding, FindingKind
 from stillme.transfer.inventory.entries import InventoryLine, open_lines
+from stillme.visible import counted
 
 MOST_KEPT = 10_000
 
@@ -75,9 +76,9 @@ class RoundTripResult:
     def words(self) -> str:
         """The result in words."""
         if self.findings:
-            return f"{self.findings:,} difference{_s(self.findings)}"
+            return counted(self.findings, "difference")
         if not self.spelled_otherwise:
-            return f"bit-identical ({self.cells:,} cells)"
+            return f"bit-identical ({counted(self.cells, 'cell')})"
         listed = ", ".join(f"{name} {n:,}" for name, n in self.spelled_otherwise.items())
         return f"bit-identical but for JSON spelled otherwise, the same documents ({listed})"
 
@@ -163,7 +164,7 @@ class VerifyResult:
         found = list(lines)
         self.inventory += found
         for line in open_lines(found):
-            rows = "something" if line.rows is None else f"{line.rows:,} rows"
+            rows = "something" if line.rows is None else counted(line.rows, "row")
             self.structure.add(
                 Finding(
                     FindingKind.INVENTORY,
@@ -207,39 +208,39 @@ class VerifyResult:
             return self._good_verdict(rows)
         parts = []
         if self.findings.total:
-            parts.append(f"{self.findings.total:,} finding{_s(self.findings.total)}")
+            parts.append(counted(self.findings.total, "finding"))
         if self.open_rows:
-            rows_open = f"{self.open_rows:,} row{_s(self.open_rows)}"
+            rows_open = counted(self.open_rows, "row")
             parts.append(f"{rows_open} in quarantine nobody has decided about")
-        return f"NOT PROVEN: {' and '.join(parts)} among {rows:,} legacy rows."
+        return f"NOT PROVEN: {' and '.join(parts)} among {counted(rows, 'legacy row')}."
 
     def _good_verdict(self, rows: int) -> str:
         written = sum(table.written for table in self.tables)
         compared = rows - sum(table.written_legacy for table in self.tables)
         since = ""
         if written:
-            were = "row was" if written == 1 else "rows were"
-            since = f" {written:,} {were} written in PostgreSQL since and not compared."
+            were = counted(written, "row was", "rows were")
+            since = f" {were} written in PostgreSQL since and not compared."
         when = " as of the cut-over" if self.is_live else ""
         if not compared and not written:
-            tables = len(self.tables)
+            tables = counted(len(self.tables), "table")
             word = "PROVEN" if self.level == "full" else "NO DIFFERENCE FOUND"
-            return f"{word}: the {tables} table{_s(tables)} compared hold no rows, on either side."
+            return f"{word}: the {tables} compared hold no rows, on either side."
         if self.level != "full":
             words = self.confidence or "only counts were compared, no values"
-            return f"NO DIFFERENCE FOUND{when} among {compared:,} legacy rows ({words}).{since}"
+            among = counted(compared, "legacy row")
+            return f"NO DIFFERENCE FOUND{when} among {among} ({words}).{since}"
         aside = sum(table.accepted for table in self.tables)
-        text = f"PROVEN{when}: all {compared:,} legacy rows"
+        alone = compared == 1
+        text = (
+            f"PROVEN{when}: {'the only legacy row' if alone else f'all {compared:,} legacy rows'}"
+        )
         if compared != rows:
-            text += " that were not written since"
-        text += " are accounted for"
+            text += f" that {'was' if alone else 'were'} not written since"
+        text += f" {'is' if alone else 'are'} accounted for"
         if not aside:
             return f"{text} in the target, value for value.{since}"
         return (
             f"{text}: {compared - aside:,} in the target, value for value; "
             f"{aside:,} set aside.{since}"
         )
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"

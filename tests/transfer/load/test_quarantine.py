@@ -57,7 +57,7 @@ def test_a_retry_without_an_edit_stays_set_aside(bad: QuarantinedRow) -> None:
 
 def test_edit_and_retry_loads_the_row(bad: QuarantinedRow) -> None:
     command("edit", str(bad.pk), "--column", "title", "--value", "a title")
-    assert "1 rows loaded" in command("retry", str(bad.pk))
+    assert "1 row loaded" in command("retry", str(bad.pk))
     title = "SELECT item_title FROM rss.fetch_items WHERE id = %s"
     assert query(title, int(str(bad.key))) == [("a title",)]
     bad.refresh_from_db()

@@ -115,7 +115,7 @@ def test_restore_says_what_is_lost_and_asks(legacy, tmp_path, monkeypatch):
     monkeypatch.setattr("builtins.input", lambda prompt: "no")
     status, text = run("rollback_migration", "--to-backup", str(folder))
     assert status == 2
-    assert "1 rows written in PostgreSQL since the cut-over" in text
+    assert "1 row written in PostgreSQL since the cut-over" in text
     assert state("knowledge") == "live"
     status, text = run("rollback_migration", "--to-backup", str(folder), "--yes")
     assert status == 0, text

@@ -193,7 +193,7 @@ def test_edited_rows_are_left_out_of_a_bulk_acceptance(data, capsys):
     with pytest.raises(SystemExit):
         call_command("quarantine", "accept", "--reason", "invalid_utf8", "--note", "gone")
     said = capsys.readouterr().out
-    assert "1 rows accepted" in said
+    assert "1 row accepted" in said
     assert f"quarantine retry {third.pk}" in said
     third.refresh_from_db()
     fourth.refresh_from_db()

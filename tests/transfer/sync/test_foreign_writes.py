@@ -220,7 +220,7 @@ def test_a_transaction_that_wrote_two_files_is_not_adopted_by_looking_at_one(dat
     )
     import_files(ImportOptions(jobs=1, selection=Selection(files=("rss",))))
     assert [line.finding for line in foreign_lines()] == [
-        "knowledge_items: somebody else wrote 1 rows in PostgreSQL (2)"
+        "knowledge_items: somebody else wrote 1 row in PostgreSQL (2)"
     ]
     query("SELECT 1 FROM rss.fetch_items")
     write(data / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = 'new' WHERE id = 3")

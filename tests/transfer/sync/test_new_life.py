@@ -162,7 +162,7 @@ def test_a_loss_is_found_and_the_advice_is_possible(switched, loss, kind):
     text = told()
     assert "what helps" in text
     assert "import_sqlite" not in text
-    assert "1 rows written in PostgreSQL since the cut-over" in text or "2 rows" in text
+    assert "1 row written in PostgreSQL since the cut-over" in text or "2 rows" in text
 
 
 @pytest.mark.slow

@@ -8,7 +8,6 @@ from contextlib import closing
 from unittest.mock import patch
 
 import pytest
-from django.conf import settings
 from django.db import connection, transaction
 
 from stillme.transfer.errors import StateError
@@ -186,16 +185,6 @@ def test_no_sentence_advises_what_the_state_refuses(state):
     check_advice(NEXT_STEP[state], state)
     for _, sentence in advice([kind.value for kind in FindingKind], [str(state)]):
         check_advice(sentence.replace("`", ""), state)
-
-
-def test_the_documentation_has_the_same_table():
-    text = (settings.BASE_DIR / "docs/how-it-works/capture-and-cut-over.md").read_text()
-    for state, ways in WAYS.items():
-        cells = [str(ways.get(action, "")) for action in Action]
-        line = "| " + " | ".join([state, *cells]) + " |"
-        assert " ".join(line.split()) in [" ".join(row.split()) for row in text.splitlines()]
-    head = " | ".join(["state", *Action])
-    assert f"| {head} |" in text
 
 
 def test_a_sentence_is_read_right():

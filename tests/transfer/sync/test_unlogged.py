@@ -49,7 +49,7 @@ def test_a_write_that_was_not_logged_is_named(live, way):
     execute(*WAYS[way])
     FetchItem.objects.filter(pk=5).update(item_title="logged")
     for work in (roll_back, lambda: plan_rollback("default")):
-        with pytest.raises(StateError, match=r"^1 rows of rss.fetch_items \(3\) .* is logged"):
+        with pytest.raises(StateError, match=r"^1 row of rss.fetch_items \(3\) .* is logged"):
             work()
     assert state("rss") == "live"
     # What the sentence says helps; PostgreSQL takes writes.
@@ -94,7 +94,7 @@ def test_a_write_that_slipped_into_the_frozen_file_is_named(live):
         for _, sql in triggers:
             db.execute(sql)
         db.commit()
-    with pytest.raises(StateError, match=r"\(4\) are not the same .* or to the frozen file"):
+    with pytest.raises(StateError, match=r"\(4\) is not the same .* or to the frozen file"):
         roll_back()
     FetchItem.objects.filter(pk=4).update(item_title="slipped")
     roll_back()

@@ -358,7 +358,7 @@ def test_rollback_refuses_a_file_that_was_written_since(live):
     write(path, "UPDATE rss_fetch_items SET title = 'acknowledged' WHERE id = 3")
     # Every row is compared first.
     for call in (roll_back, lambda: rollback.plan_rollback("default")):
-        with pytest.raises(StateError, match=r"logged no write to them: .* or to the frozen file"):
+        with pytest.raises(StateError, match=r"logged no write to it: .* or to the frozen file"):
             call()
     title = sqlite3.connect(path).execute("SELECT title FROM rss_fetch_items WHERE id = 3")
     assert title.fetchone() == ("acknowledged",)

@@ -109,7 +109,7 @@ def test_a_row_without_a_key(proven: Path) -> None:
         query(f"ALTER TABLE {TIERS} ALTER item_id DROP NOT NULL")
         query(f"INSERT INTO {TIERS} (item_id, tier) VALUES (NULL, 'L1')")
         extra = [f for f in judge().findings.kept if f.kind is FindingKind.EXTRA_ROW]
-        assert [(f.where, f.found) for f in extra] == [(TIERS, "1 rows without a key")]
+        assert [(f.where, f.found) for f in extra] == [(TIERS, "1 row without a key")]
 
 
 RECORD = (

@@ -16,7 +16,7 @@ from stillme.ops.distribute import (
     distribute,
     plan_distribution,
 )
-from stillme.visible import fitting, fitting_error, visible
+from stillme.visible import counted, fitting, fitting_error, visible
 
 DIFFERENCES, COULD_NOT_RUN = 1, 2
 
@@ -85,17 +85,19 @@ class Command(BaseCommand):
         differing = [name for name in before if before[name] != after.get(name)]
         for name in differing:
             now = after.get(name, Content(0, None))
-            was = f"{before[name].rows:,} rows before, {now.rows:,} now"
+            was = f"{counted(before[name].rows, 'row')} before, {now.rows:,} now"
             values = ", with other values" if before[name].rows == now.rows else ""
             self._say(f"{name}: {was}{values}.")
         if differing:
             self._say("Where nobody wrote meanwhile, that is a loss: see the tables.")
         else:
-            self._say(f"{len(after)} tables hold the same rows as before.")
+            self._say(
+                f"{counted(len(after), 'table holds', 'tables hold')} the same rows as before."
+            )
         return DIFFERENCES if differing else 0
 
     def _show(self, plan: Plan) -> None:
-        self._say(f"Citus {plan.version} with {plan.workers} active workers.")
+        self._say(f"Citus {plan.version} with {counted(plan.workers, 'active worker')}.")
         for schema in plan.distributed:
             self._say(f"{schema} is distributed already.")
         for schema in plan.by_rows:

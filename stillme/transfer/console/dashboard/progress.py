@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from stillme.transfer.models import Chunk, Run, RunTable
 from stillme.transfer.postgresql.locks import is_held
+from stillme.visible import counted
 
 NOT_STARTED = "not started"
 BROKEN_OFF = "broken off"
@@ -73,7 +74,7 @@ def _rows_done(alias: str, run: Run) -> int:
 def _said(done: int, total: int, rate: float, left: int | None) -> str:
     if not total:
         return "Taking snapshots of the files."
-    said = f"{done:,} of {total:,} rows, {rate:,.0f} rows/s"
+    said = f"{done:,} of {counted(total, 'row')}, {rate:,.0f} rows/s"
     if done >= total:
         return f"{said}; finishing: indexes, sequences."
     return said if left is None else f"{said}, {duration(left)} left"

@@ -20,6 +20,7 @@ from stillme.transfer.errors import TransferError
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.quarantine import decisions
 from stillme.transfer.quarantine.reasons import in_words
+from stillme.visible import counted
 
 # A bulk retry holds its request for so long; the rest waits for the next click.
 SECONDS = 20.0
@@ -54,7 +55,7 @@ def put_through(page: Any, request: HttpRequest, rows: Rows, one: Decision) -> N
     if len(still) > TOLD:
         page.message_user(request, f"And {len(still) - TOLD} more.", messages.WARNING)
     if ids:
-        said = f"{len(ids)} of the selected rows were not tried yet: run the action again."
+        said = f"Not tried yet: {counted(len(ids), 'selected row')}. Run the action again."
         page.message_user(request, said, messages.WARNING)
 
 
@@ -135,14 +136,16 @@ def _accept(page: Any, request: HttpRequest, rows: Rows, reason: str) -> None:
         # The decision and its history commit together.
         done = decisions.accept_ids("default", ids, reason, request.user.get_username())
         _log(request, dict.fromkeys(done, f"Accepted as left out: {reason.strip()}"))
-    page.message_user(request, f"{len(done):,} rows accepted as left out.", messages.SUCCESS)
+    page.message_user(
+        request, f"{counted(len(done), 'row')} accepted as left out.", messages.SUCCESS
+    )
     open_rows = rows.filter(status=QuarantinedRow.Status.OPEN)
     if edited := _count(open_rows.exclude(repairs={})):
-        said = f"{edited:,} rows that were edited and not retried stay open: retry them."
+        said = f"Still open: {counted(edited, 'row')} edited and not retried. Retry first."
         page.message_user(request, said, messages.WARNING)
     if rest := _count(open_rows.filter(repairs={})):
-        more = f"more than {ACCEPTED:,}" if rest > ACCEPTED else f"{rest:,}"
-        page.message_user(request, f"Still open of these: {more} rows.", messages.WARNING)
+        more = f"more than {ACCEPTED:,} rows" if rest > ACCEPTED else counted(rest, "row")
+        page.message_user(request, f"Still open of these: {more}.", messages.WARNING)
 
 
 def open_ids(rows: Rows, limit: int) -> list[int]:

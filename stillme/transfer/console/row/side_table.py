@@ -13,6 +13,7 @@ from stillme.pages.cells import LONG, foldable, target_html
 from stillme.transfer.models import KeptCell
 from stillme.transfer.plumbing.stored_cells import Raw, show_cell
 from stillme.transfer.quarantine.reasons import in_words
+from stillme.visible import counted
 
 _MARKS = {
     "same": "✓ same",
@@ -63,7 +64,7 @@ def side_caption(cells: Iterable[SideCell]) -> str:
     states = [cell.state for cell in cells]
     count = states.count("differs")
     if count:
-        return "1 cell differs." if count == 1 else f"{count} cells differ."
+        return counted(count, "cell differs.", "cells differ.")
     return "Some cells are not compared here." if "unsure" in states else "No cell differs."
 
 

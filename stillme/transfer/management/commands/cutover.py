@@ -38,6 +38,7 @@ from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.verify.tables.live_rows import TailJudge
 from stillme.transfer.verify.tables.written_since_cutover import file_state
 from stillme.transfer.verify.verification import VerifyOptions, verify
+from stillme.visible import counted
 
 
 class Command(TransferCommand):
@@ -171,7 +172,8 @@ class Command(TransferCommand):
             )
         if archive:
             self.console.print(
-                f"{records:,} records are in {archive}; the schema transfer is gone.",
+                f"{counted(records, 'record is', 'records are')} in {archive}; "
+                "the schema transfer is gone.",
                 soft_wrap=True,
             )
         self.console.print(f"Now {OFF}, and restart.", soft_wrap=True)

@@ -8,6 +8,7 @@ from stillme.transfer.management.base import TransferCommand
 from stillme.transfer.management.options import option
 from stillme.transfer.models import Run
 from stillme.transfer.steps.syncing.empty_target import empty_target, plan_emptying
+from stillme.visible import counted
 
 
 class Command(TransferCommand):
@@ -32,13 +33,13 @@ class Command(TransferCommand):
             )
             return 0
         for table, rows in plan.rows.items():
-            self.console.print(f"{table}: {rows:,} rows")
+            self.console.print(f"{table}: {counted(rows, 'row')}")
         if not options["yes"]:
-            question = f"Type {plan.database} to delete these {plan.total:,} rows: "
+            question = f"Type {plan.database} to delete {counted(plan.total, 'row')}: "
             self.confirm(question, plan.database, "Nothing was deleted")
         empty_target("default")
         self.console.print(
-            f"{plan.database} is empty: {plan.total:,} rows deleted. Next: "
+            f"{plan.database} is empty: {counted(plan.total, 'row')} deleted. Next: "
             "`manage.py import_sqlite`.",
             soft_wrap=True,
         )

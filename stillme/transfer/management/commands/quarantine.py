@@ -12,6 +12,7 @@ from stillme.transfer.management.options import FORMAT, option
 from stillme.transfer.quarantine import decisions
 from stillme.transfer.reports.terminal import quarantine as report
 from stillme.transfer.steps.loading.target_ready import check_target
+from stillme.visible import counted
 
 
 def _row_id(text: str) -> int:
@@ -110,7 +111,7 @@ class Command(TransferCommand):
 
     def _retry(self, options: dict[str, Any]) -> int:
         rows = self._chosen(options)
-        with self.working(f"Retrying {len(rows):,} rows"):
+        with self.working(f"Retrying {counted(len(rows), 'row')}"):
             result = decisions.retry("default", rows)
         report.render_retry(self.console, self.form, result)
         return 1 if result.still else 0
@@ -119,7 +120,7 @@ class Command(TransferCommand):
         rows = self._chosen(options)
         # Named by its id, an edited row is meant; one of many may have been forgotten.
         edited = [] if options["ids"] else [row.pk for row in rows if row.repairs]
-        with self.working(f"Accepting {len(rows) - len(edited):,} rows"):
+        with self.working(f"Accepting {counted(len(rows) - len(edited), 'row')}"):
             chosen = [row for row in rows if row.pk not in set(edited)]
             done = decisions.accept("default", chosen, options["note"])
         report.render_accept(self.console, self.form, done, edited)

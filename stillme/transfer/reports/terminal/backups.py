@@ -14,6 +14,7 @@ from stillme.transfer.reports.terminal.tables import marked, print_rows, tell
 from stillme.transfer.sqlite.copying.backup_check import Readable
 from stillme.transfer.sqlite.copying.backup_manifest import FileEntry, Manifest
 from stillme.transfer.steps.restore_backup import Restored
+from stillme.visible import counted
 
 _MOST_RANGES = 8
 
@@ -31,7 +32,7 @@ def render_backup(console: Console, manifest: Manifest, directory: Path) -> None
     rows = map(_row, manifest.files)
     print_rows(console, "Backup", ("file",), figures, rows, last=("journal", "integrity"))
     for folder in manifest.folders:
-        tell(console, f"{folder.name}: {len(folder.files)} files copied")
+        tell(console, f"{folder.name}: {counted(len(folder.files), 'file')} copied")
     for name in manifest.absent:
         tell(console, f"{name} is not there", "note")
     for entry in manifest.files:
@@ -61,7 +62,7 @@ def _say_frozen(console: Console, names: list[str], directory: Path) -> None:
 
 def _explain(console: Console, entry: FileEntry) -> None:
     for table, rows in entry.foreign_keys.items():
-        text = f"{entry.name}: {rows:,} references of {table} to missing rows"
+        text = f"{entry.name}: {counted(rows, 'reference')} of {table} to missing rows"
         tell(console, text, "note")
     if entry.unchecked:
         text = f"{entry.name}: indexes by {entry.unchecked} were not compared with their tables:"
@@ -77,10 +78,10 @@ def _readable(found: Readable) -> str:
     ranges = found.ranges
     listed = ", ".join(f"{low} to {high}" for low, high in ranges[:_MOST_RANGES])
     left = len(ranges) - _MOST_RANGES
-    more = f" and {left} more ranges" if left > 0 else ""
+    more = f" and {counted(left, 'more range')}" if left > 0 else ""
     where = f": rowids {listed}{more}" if ranges else ""
     state = f"damaged ({found.error})" if found.error else "all of it"
-    return f"   {found.table}: {found.rows:,} rows can be read, {state}{where}"
+    return f"   {found.table}: {counted(found.rows, 'row')} can be read, {state}{where}"
 
 
 def _verdict(manifest: Manifest, directory: Path) -> str:

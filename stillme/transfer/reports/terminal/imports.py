@@ -14,7 +14,7 @@ from stillme.transfer.reports.json_text import or_json
 from stillme.transfer.reports.terminal.inventory import print_left, print_open
 from stillme.transfer.reports.terminal.tables import marked, print_rows, say
 from stillme.transfer.steps.load import ImportResult, TableResult
-from stillme.visible import in_one_line
+from stillme.visible import counted, in_one_line
 
 
 def as_dict(result: ImportResult) -> dict[str, Any]:
@@ -70,7 +70,9 @@ def render_import(console: Console, result: ImportResult) -> None:
     print_open(console, result.inventory)
     say(console, "missing", (line.sentence for line in result.missing), "red")
     if result.returned:
-        console.print(f"{result.returned} rows came back from quarantine: their parent is here.")
+        console.print(
+            f"{counted(result.returned, 'row')} came back from quarantine: the parent is here."
+        )
     for deletion in result.deletions:
         what = "deleted" if deletion.deleted else "would delete" if result.dry_run else "kept"
         say(console, what, in_one_line(deletion.sentence()), "red")
@@ -108,8 +110,8 @@ def _explain(console: Console, table: TableResult) -> None:
         say(
             console,
             "left alone",
-            f"in {table.target}: {outcome.conflict_count} rows that somebody else wrote in "
-            f"PostgreSQL ({keys}) and that differ from the file; --overwrite takes the file's "
+            f"in {table.target}: {counted(outcome.conflict_count, 'row')} that somebody else wrote "
+            f"in PostgreSQL ({keys}) and that differ from the file; --overwrite takes the file's "
             "values, with --prune it also deletes those that the file does not have",
             "red",
         )
@@ -118,8 +120,8 @@ def _explain(console: Console, table: TableResult) -> None:
         say(
             console,
             "vanished",
-            f"from {table.table}: {outcome.vanished_count} rows that the target still holds "
-            f"({keys}); --prune deletes them",
+            f"from {table.table}: {counted(outcome.vanished_count, 'row')} that the target still "
+            f"holds ({keys}); --prune deletes them",
             "yellow",
         )
 
@@ -133,8 +135,9 @@ def _verdict(result: ImportResult) -> str | Text:
     aside = sum(result.set_aside(table) for table in result.tables)
     if not result.conserved:
         return marked("red", _missing(result))
-    what = "would be accounted for" if result.dry_run else "are accounted for"
-    text = f"All {rows:,} legacy rows {what} in {result.seconds:.1f} s"
+    are = "would be" if result.dry_run else "is" if rows == 1 else "are"
+    whole = "The only legacy row" if rows == 1 else f"All {rows:,} legacy rows"
+    text = f"{whole} {are} accounted for in {result.seconds:.1f} s"
     if not rows:
         text = "There is no legacy row to load"
     if rows and result.seconds >= 1:
@@ -152,10 +155,10 @@ def _missing(result: ImportResult) -> str:
     """Which table does not add up, and by how much."""
     table = next(table for table in result.tables if not table.conserved)
     outcome = table.outcome
-    counted = outcome.legacy_rows if table.counted is None else table.counted
+    rows = outcome.legacy_rows if table.counted is None else table.counted
     sums = f"{outcome.loaded:,} loaded + {outcome.repaired:,} repaired"
     return (
-        f"Rows are missing: a full scan of {table.table} counts {counted:,} rows, which are not "
+        f"Rows are missing: a full scan of {table.table} counts {counted(rows, 'row')}, not "
         f"{sums} + {outcome.quarantined:,} quarantined. The file is damaged: "
         "`manage.py backup_sqlite` tells what can be read."
     )

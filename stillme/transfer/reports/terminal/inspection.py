@@ -12,6 +12,7 @@ from stillme.transfer.reports.terminal.tables import marked, print_rows, tell
 from stillme.transfer.sqlite.clock.file_clock import format_offset
 from stillme.transfer.sqlite.schema.profile import Bound, ColumnProfile
 from stillme.transfer.steps.inspect_result import FileInspection, Inspection, TableInspection
+from stillme.visible import counted
 
 _MOST_ZONES = 12
 
@@ -63,7 +64,8 @@ def clock_sentence(file: FileInspection) -> str:
     clock = file.clock
     assert clock is not None
     found = ", ".join(
-        f"{rows:,} rows at {format_offset(minutes)}" for minutes, rows in clock.evidence.items()
+        f"{counted(rows, 'row')} at {format_offset(minutes)}"
+        for minutes, rows in clock.evidence.items()
     )
     evidence = f"evidence: {found}" if found else "no row shows its offset"
     if clock.zone:
@@ -87,7 +89,7 @@ def _zones(file: FileInspection) -> str:
 
 def _table(console: Console, table: TableInspection) -> None:
     prediction = table.prediction
-    title = f"{table.table} -> {table.target}: {prediction.legacy_rows:,} rows"
+    title = f"{table.table} -> {table.target}: {counted(prediction.legacy_rows, 'row')}"
     columns = [
         (column.name, storage(column), bounds(column), details(column))
         for column in prediction.columns
@@ -105,8 +107,8 @@ def _table(console: Console, table: TableInspection) -> None:
     if prediction.long_keys:
         tell(
             console,
-            f"{prediction.long_keys} keys are so long that only PostgreSQL can tell whether its "
-            "index takes them",
+            f"{counted(prediction.long_keys, 'very long key')}: only PostgreSQL can tell whether "
+            "its index takes that",
             "note",
         )
     console.print()
@@ -131,10 +133,10 @@ def summary_rows(result: Inspection) -> list[tuple[str, int, int, int, int]]:
 
 def verdict(result: Inspection) -> str:
     """The last line."""
-    counted = summary_rows(result)
-    rows = sum(row[1] for row in counted)
-    repaired = sum(row[3] for row in counted)
-    text = f"{rows:,} rows looked at in {result.seconds:.1f} s: "
+    tables = summary_rows(result)
+    rows = sum(row[1] for row in tables)
+    repaired = sum(row[3] for row in tables)
+    text = f"{counted(rows, 'row')} looked at in {result.seconds:.1f} s: "
     if result.quarantined:
         text += f"{result.quarantined:,} will be quarantined, {repaired:,} repaired"
     else:

@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.text import Text
 
 from stillme.transfer.findings import Event
+from stillme.visible import counted
 
 LINE_EVERY = 10.0
 
@@ -106,18 +107,18 @@ class RunProgress:
                 self._bars.start()
                 self._bars.update(self._tasks[table], completed=data["rows"])
         elif name == "done":
-            self._line(f"  {table}: {data['rows']:,} rows")
+            self._line(f"  {table}: {counted(data['rows'], 'row')}")
         elif table in self._counted:
             self._tell_sometimes(table, self._counted[table], data["rows"])
 
-    def _tell_sometimes(self, table: str, counted: _Counted, rows: int) -> None:
+    def _tell_sometimes(self, table: str, pace: _Counted, rows: int) -> None:
         now = time.monotonic()
-        if now - counted.told < LINE_EVERY or not rows:
+        if now - pace.told < LINE_EVERY or not rows:
             return
-        counted.told = now
-        rate = rows / (now - counted.begun)
-        left = max(0, counted.total - rows) / rate
+        pace.told = now
+        rate = rows / (now - pace.begun)
+        left = max(0, pace.total - rows) / rate
         self._line(
-            f"  {table}: {rows:,} of {counted.total:,} {counted.unit}, {rate:,.0f}/s, "
+            f"  {table}: {rows:,} of {pace.total:,} {pace.unit}, {rate:,.0f}/s, "
             f"about {left:,.0f} s left"
         )

@@ -12,6 +12,7 @@ from stillme.transfer.reports.json_text import or_json
 from stillme.transfer.reports.terminal.inventory import print_left
 from stillme.transfer.reports.terminal.tables import marked, print_rows, say
 from stillme.transfer.verify.result import TableProof, VerifyResult
+from stillme.visible import counted
 
 
 @or_json(lambda result, most: as_dict(result))
@@ -32,8 +33,8 @@ def render_verify(console: Console, result: VerifyResult, most: int) -> None:
         say(
             console,
             "undecided",
-            f"{result.open_rows:,} rows in quarantine: `manage.py quarantine list` shows them; "
-            "repair, retry or accept them.",
+            f"{counted(result.open_rows, 'row')} in quarantine: `manage.py quarantine list` "
+            "shows them; repair, retry or accept them.",
             "yellow",
         )
         for line in result.quarantine:
@@ -47,14 +48,14 @@ def render_verify(console: Console, result: VerifyResult, most: int) -> None:
 
 def _print_figures(console: Console, result: VerifyResult) -> None:
     if cells := sum(proof.cells for proof in result.tables):
-        console.print(f"{cells:,} cells compared.")
+        console.print(f"{counted(cells, 'cell')} compared.")
     if mended := sum(proof.mended for proof in result.tables):
-        console.print(f"{mended:,} of the rows in the target were edited by hand and loaded.")
+        console.print(f"{counted(mended, 'row')} in the target: edited by hand, then loaded.")
     for proof in result.tables:
         if proof.written:
             console.print(
-                f"{proof.target}: {proof.written:,} rows written in PostgreSQL since the cut-over, "
-                "not compared."
+                f"{proof.target}: {counted(proof.written, 'row')} written in PostgreSQL since the "
+                "cut-over, not compared."
             )
         if proof.round_trip is not None:
             say(console, "round trip", [f"{proof.target}: {proof.round_trip.words}"])

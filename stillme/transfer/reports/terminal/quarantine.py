@@ -15,7 +15,7 @@ from stillme.transfer.quarantine.decisions import Retried
 from stillme.transfer.registry import table_label
 from stillme.transfer.reports.json_text import or_json
 from stillme.transfer.reports.terminal.tables import marked, print_rows, say
-from stillme.visible import in_one_line
+from stillme.visible import counted, in_one_line
 
 _WHAT_TO_DO = """
 Decide about what is open, row by row (ID) or for all of a --reason or --table:
@@ -111,7 +111,7 @@ def _render_row(console: Console, row: QuarantinedRow) -> None:
 @or_json(lambda result: {"loaded": result.loaded, "still": result.still})
 def render_retry(console: Console, result: Retried) -> None:
     """What a retry came to."""
-    console.print(f"{len(result.loaded)} rows loaded.")
+    console.print(f"{counted(len(result.loaded), 'row')} loaded.")
     say(console, "still set aside", (f"{pk}: {why}" for pk, why in result.still), "red")
 
 
@@ -128,13 +128,13 @@ def render_edits(console: Console, rows: Sequence[QuarantinedRow], column: str) 
 @or_json(lambda done, edited: {"accepted": done, "edited": edited})
 def render_accept(console: Console, done: int, edited: Sequence[int]) -> None:
     """How many rows were accepted; `edited` are those that were left out."""
-    console.print(f"{done:,} rows accepted: they stay out of the target, explained.")
+    console.print(f"{counted(done, 'row')} accepted: they stay out of the target, explained.")
     if edited:
         shown = " ".join(map(str, edited[:5])) + (" ..." if len(edited) > 5 else "")
         say(
             console,
             "left open",
-            f"{len(edited):,} rows that were edited and not retried: manage.py quarantine retry "
-            f"{shown}, or accept them by their numbers",
+            f"{counted(len(edited), 'row')} edited and not retried: manage.py quarantine retry "
+            f"{shown}, or accept by number",
             "yellow",
         )

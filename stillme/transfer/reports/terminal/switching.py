@@ -21,7 +21,7 @@ from stillme.transfer.steps.rehearse import Rehearsal
 from stillme.transfer.steps.restore_over_live import Restore
 from stillme.transfer.steps.rollback import RollbackResult
 from stillme.transfer.steps.status import Overview
-from stillme.visible import in_one_line
+from stillme.visible import counted, in_one_line
 
 _COLOURS = {"go": "green", "look": "yellow", "no-go": "red"}
 
@@ -73,7 +73,8 @@ def render_cutover(console: Console, result: CutoverResult) -> None:
         console,
         "Live on PostgreSQL:",
         f"{', '.join(result.files)}. Writers were locked out for {result.frozen_seconds:.2f} s; "
-        f"{result.drained:,} changes drained, {result.verified:,} rows of the tail proven.",
+        f"{counted(result.drained, 'change')} drained, "
+        f"{counted(result.verified, 'row')} of the tail proven.",
         "green",
     )
     unswitched = (f"{name}: {why}" for name, why in result.unswitched.items())
@@ -157,14 +158,14 @@ def render_rollback(console: Console, result: RollbackResult) -> None:
             say(
                 console,
                 "kept",
-                f"{count:,} values of {row.table} ({column}: {reason}): the legacy file cannot "
-                f"hold them; they {kept} in transfer.carried_cell",
+                f"{counted(count, 'value')} of {row.table} ({column}: {reason}): the legacy file "
+                f"cannot hold that; it {kept} in transfer.carried_cell",
                 "yellow",
             )
         unequal = (f"{row.table} {in_one_line(str(key))}" for key in row.unequal[:5])
         say(console, "unequal", (f"{key} does not read back as it is" for key in unequal), "red")
     for name, count in result.homeless.items():
-        what = f"{count:,} rows written to {name} have no legacy file to go to"
+        what = f"{counted(count, 'row')} written to {name}: no legacy file to go to"
         say(console, "no file", f"{what}; they stay in PostgreSQL", "yellow")
     if not result.dry_run:
         say(
@@ -187,7 +188,7 @@ def render_restore(console: Console, plan: Restore) -> None:
     ]
     console.print(f"Restoring {plan.directory}:", soft_wrap=True)
     print_rows(console, "What the restore loses", ("legacy table",), figures, rows)
-    lost = f"{plan.written:,} rows written in PostgreSQL since the cut-over"
+    lost = f"{counted(plan.written, 'row')} written in PostgreSQL since the cut-over"
     say(
         console,
         lost,
@@ -220,7 +221,8 @@ def render_status(console: Console, found: Overview) -> None:
     accepted, mended = sum(n for n, _ in decided), sum(n for _, n in decided)
     if accepted or mended:
         console.print(
-            f"decided: {accepted:,} rows accepted as left out, {mended:,} mended and loaded."
+            f"decided: {counted(accepted, 'row')} accepted as left out, "
+            f"{mended:,} mended and loaded."
         )
     _print_problems(console, found)
     console.print(f"last proof: {found.proof}", soft_wrap=True)
@@ -244,7 +246,9 @@ def _print_problems(console: Console, found: Overview) -> None:
         if row.problem:
             say(console, row.file, row.problem, "yellow")
         if row.written_since_cutover:
-            console.print(f"{row.file}: {row.written_since_cutover:,} rows written since cut-over")
+            console.print(
+                f"{row.file}: {counted(row.written_since_cutover, 'row')} written since cut-over"
+            )
     for store in found.stores:
         if store.problem:
             say(console, store.store, store.problem, "yellow")
@@ -263,8 +267,8 @@ def render_rehearsal(console: Console, result: Rehearsal) -> None:
     ]
     print_rows(console, "Rehearsal", ("step",), ("seconds",), rows, last=("outcome",))
     console.print(
-        f"The real day: {result.rows:,} rows, {result.seconds:.0f} s of work in all; the old "
-        f"application is locked out for {result.frozen_seconds:.2f} s at the cut-over and for "
+        f"The real day: {counted(result.rows, 'row')}, {result.seconds:.0f} s of work in all; the "
+        f"old application is locked out for {result.frozen_seconds:.2f} s at the cut-over and for "
         f"{result.back_seconds:.2f} s at a rollback. Room: {result.bytes / 2**20:,.0f} MiB for a "
         f"backup, about three times that in PostgreSQL.",
         soft_wrap=True,

@@ -14,6 +14,7 @@ from stillme.transfer.reports.json_text import or_json
 from stillme.transfer.reports.terminal.tables import print_rows, say
 from stillme.transfer.steps.follow import FollowResult
 from stillme.transfer.steps.install_capture import CaptureReport
+from stillme.visible import counted
 
 _LAG_EVERY = 5.0
 _SAID = {
@@ -85,7 +86,8 @@ class SyncProgress:
         rate = (replayed - before) / (now - at) if before >= 0 else 0.0
         speed = f" ({rate:,.0f}/s, about {changes / rate:,.0f} s left)" if rate > 0 else ""
         self._line(
-            f"{file}: {changes:,} changes, {seconds:.2f} s behind; {replayed:,} replayed{speed}"
+            f"{file}: {counted(changes, 'change')}, {seconds:.2f} s behind; "
+            f"{replayed:,} replayed{speed}"
         )
 
     def _sweep(self, file: str, keys: dict[str, list[str]]) -> None:
@@ -97,9 +99,10 @@ class SyncProgress:
             say(
                 self._console,
                 "bypassed",
-                f"{file}: {len(found)} rows of {table} differ, and no captured write tells why "
-                f"({shown}): a restored file, a writer with triggers off, or one who deleted rows "
-                "in PostgreSQL; install capture again and load: manage.py sync_sqlite --install",
+                f"{file}: {counted(len(found), 'row')} of {table} ({shown}) not equal, and no "
+                "captured write tells why: a restored file, a writer with triggers off, or one who "
+                "deleted rows in PostgreSQL; install capture again and load: "
+                "manage.py sync_sqlite --install",
                 "red",
             )
 

@@ -31,6 +31,7 @@ from stillme.transfer.sqlite.clock.evidence_sql import (
 from stillme.transfer.sqlite.clock.zone_sql import offset_in_zone_sql
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.scan_parts import Scan, scan_on
+from stillme.visible import counted
 
 # A snapshot is read through APSW, a live file through the connection that has it open.
 Connection = sqlite3.Connection | apsw.Connection
@@ -198,7 +199,9 @@ def _evidence_sql(mapping: TableMapping, twin: Twin, zone: str | None, part: str
 def _contradiction(zone: str, against: dict[int, int]) -> str:
     if not against:
         return ""
-    rows = ", ".join(f"{count} rows at {format_offset(m)}" for m, count in against.items())
+    rows = ", ".join(
+        f"{counted(count, 'row')} at {format_offset(m)}" for m, count in against.items()
+    )
     return (
         f"LEGACY_TIME_ZONE={zone} differs from the evidence in the file ({rows}): "
         "check it, or use auto."

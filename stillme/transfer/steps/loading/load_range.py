@@ -29,6 +29,7 @@ from stillme.transfer.steps.rows.read_range import RangeReader, ReadRange
 from stillme.transfer.steps.rows.set_aside import keep_cells, keep_lines, quarantine_rows
 from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.rows.unusual_rows import SetAside
+from stillme.visible import counted
 
 _LINES_AT_ONCE = 200
 _CHARACTERS_AT_ONCE = 1_000_000
@@ -143,7 +144,7 @@ def _write_record(alias: str, source: TableSource, key_range: KeyRange, merged: 
     job, outcome = source.job, merged.outcome
     if not outcome.conserved:
         raise TransferError(
-            f"{job.mapping.table}: {outcome.legacy_rows} legacy rows are not "
+            f"{job.mapping.table}: {counted(outcome.legacy_rows, 'legacy row')}, not "
             f"{outcome.loaded} loaded + {outcome.repaired} repaired + {outcome.quarantined} "
             "quarantined; nothing of this chunk was written."
         )

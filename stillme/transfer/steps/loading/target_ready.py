@@ -22,6 +22,7 @@ from stillme.transfer.project.files import is_built
 from stillme.transfer.records.required import require_records
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.sqlite.copying.snapshot import Snapshot
+from stillme.visible import counted
 
 # Children first.
 MADE_BY_MIGRATE = ("auth.Permission", "contenttypes.ContentType", "sites.Site")
@@ -94,7 +95,7 @@ def clear_own_rows(
             relation = _relation(label)
             _refuse_referred(alias, apps.get_model(label)._meta.db_table, relation)
             if count := execute(alias, f"DELETE FROM {relation}", []):
-                rows = "1 row" if count == 1 else f"{count} rows"
+                rows = counted(count, "row")
                 notices.append(f"{rows} of {label} that `migrate` had made gave way to the file's.")
     return notices
 
@@ -104,11 +105,12 @@ def _refuse_referred(alias: str, name: str, relation: str) -> None:
         referring = f"SELECT count(*) FROM {table} WHERE {quoted(column)} IS NOT NULL"
         count = fetch_all(alias, referring)[0][0]
         if count:
+            rows, refer = counted(count, "row"), "refers" if count == 1 else "refer"
             raise TargetError(
-                f"{count} rows of {table} in PostgreSQL refer to rows of {name} that `migrate` "
+                f"{rows} of {table} in PostgreSQL {refer} to rows of {name} that `migrate` "
                 "made, and the file's are to take their place. If nothing in these tables was made "
                 "by hand, `manage.py empty_target` takes it all out (it shows the rows, and asks); "
-                f"else delete those {count} rows of {table}."
+                f"else delete {rows} of {table}."
             )
 
 

@@ -38,6 +38,7 @@ from stillme.transfer.steps.switching.tail import Judge
 from stillme.transfer.steps.syncing.file_condition import Condition, condition
 from stillme.transfer.steps.syncing.file_states import TARGET_IN_CHARGE
 from stillme.transfer.steps.syncing.life_sign import age, moment
+from stillme.visible import counted
 
 OLDEST_PROOF = timedelta(hours=24)
 OLDEST_BACKUP = timedelta(hours=24)
@@ -107,7 +108,15 @@ def _quarantine(alias: str) -> list[Line]:
     rows = QuarantinedRow.objects.using(alias).filter(status="open").count()
     if rows:
         advice = "decide them: manage.py quarantine list (they stay in the files either way)"
-        return [Line(RED, "quarantine", f"{rows:,} rows are open", advice, "quarantine")]
+        return [
+            Line(
+                RED,
+                "quarantine",
+                counted(rows, "row is open", "rows are open"),
+                advice,
+                "quarantine",
+            )
+        ]
     return [Line(GREEN, "quarantine", "nothing open")]
 
 
@@ -136,8 +145,8 @@ def _foreign(alias: str, files: Sequence[Condition]) -> list[Line]:
 
 
 def _foreign_line(table: str, keys: Sequence[str]) -> Line:
-    count = f"{MOST} or more" if len(keys) == MOST else str(len(keys))
-    text = f"{table}: somebody else wrote {count} rows in PostgreSQL ({some(keys)})"
+    rows = f"{MOST} or more rows" if len(keys) == MOST else counted(len(keys), "row")
+    text = f"{table}: somebody else wrote {rows} in PostgreSQL ({some(keys)})"
     advice = (
         "manage.py sync_sqlite --sweep compares them, adopts those that are equal to "
         f"the file's and names the others. {DECIDE}"

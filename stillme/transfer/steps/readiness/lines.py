@@ -26,6 +26,7 @@ from stillme.transfer.sqlite.capture import Health
 from stillme.transfer.sqlite.copying.plain_files import journal_mode
 from stillme.transfer.steps.syncing.file_condition import Condition
 from stillme.transfer.steps.syncing.file_states import Action, State
+from stillme.visible import counted
 
 GREEN, YELLOW, RED = "go", "look", "no-go"
 # The engine's own schema: tables of an older version may stand in it.
@@ -182,7 +183,7 @@ def _state(found: Condition) -> Line:
 
 def _lag(found: Condition) -> Line:
     subject, lag = f"{found.file.name}: lag", found.lag
-    text = f"{lag.changes:,} changes, {lag.seconds:.1f} s behind"
+    text = f"{counted(lag.changes, 'change')}, {lag.seconds:.1f} s behind"
     if lag.changes > MOST_LAG:
         return Line(RED, subject, text, "let manage.py sync_sqlite --follow catch up first")
     return Line(GREEN, subject, text)
@@ -192,7 +193,9 @@ def _sweep(found: Condition) -> Line:
     """What the last sweep says. The cut-over makes its own before it freezes anything."""
     subject, details = f"{found.file.name}: sweep", found.stand.details
     if bypassed := details.get("bypassed"):
-        text = ", ".join(f"{table}: {len(keys)} rows" for table, keys in bypassed.items())
+        text = ", ".join(
+            f"{table}: {counted(len(keys), 'row')}" for table, keys in bypassed.items()
+        )
         advice = (
             "find the writer that bypassed capture; then manage.py import_sqlite --prune and "
             "manage.py sync_sqlite --sweep"

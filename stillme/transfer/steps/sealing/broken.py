@@ -17,6 +17,7 @@ from stillme.transfer.models import FileState, Seal
 from stillme.transfer.plumbing.permissions import may_be_written
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.steps.sealing.seal import companions, databases_in, seen_at
+from stillme.visible import counted
 
 _SHOWN = 3
 AGAIN = "run manage.py cutover once more, which makes it read-only"
@@ -75,7 +76,7 @@ def _few(found: list[BrokenSeal]) -> list[BrokenSeal]:
     """The first ones; a store has a hundred files."""
     if len(found) <= _SHOWN:
         return found
-    more = f"(and so with {len(found) - _SHOWN} more paths)"
+    more = f"(and so with {counted(len(found) - _SHOWN, 'more path')})"
     last = found[_SHOWN - 1]
     return [*found[: _SHOWN - 1], BrokenSeal(last.path, f"{last.what} {more}")]
 

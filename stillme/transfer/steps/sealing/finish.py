@@ -35,6 +35,7 @@ from stillme.transfer.sqlite import capture
 from stillme.transfer.steps.sealing.seal import forget, unseal
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_states import Action, State
+from stillme.visible import counted
 
 _PATIENCE = 10.0
 
@@ -120,7 +121,8 @@ def archive_records(alias: str, path: Path) -> int:
         held = sum(model._default_manager.using(alias).count() for model in _models())
         if written != held:
             raise TargetError(
-                f"{path} has {written:,} of {held:,} records: nothing was dropped, run it again."
+                f"{path} has {written:,} of {counted(held, 'record')}: nothing was dropped, "
+                "run it again."
             )
         # Django still counts the schema as migrated. If `migrate` made it again, an import would
         # bring back what the application has deleted since.

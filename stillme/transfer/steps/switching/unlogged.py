@@ -19,6 +19,7 @@ from stillme.transfer.steps.switching.align import with_children
 from stillme.transfer.steps.switching.written_keys import changed_keys
 from stillme.transfer.steps.syncing.file_states import standing
 from stillme.transfer.steps.syncing.live_file import LiveFile
+from stillme.visible import counted
 
 _SHOWN = 5
 
@@ -69,10 +70,11 @@ def _logged(alias: str, live: LiveFile) -> dict[str, set[str] | None]:
 
 def _sentence(table: str, keys: Sequence[str]) -> str:
     shown = ", ".join(keys[:_SHOWN]) + (", ..." if len(keys) > _SHOWN else "")
+    are, them = ("is", "it") if len(keys) == 1 else ("are", "them")
     return (
-        f"{len(keys):,} rows of {table} ({shown}) are not the same on both sides, and reverse "
-        "capture logged no write to them: somebody wrote to PostgreSQL with its triggers disabled, "
-        "or to the frozen file. Look at both sides (manage.py verify_migration), then make each of "
-        "these rows in PostgreSQL what it should be, by an UPDATE, an INSERT or a DELETE (an "
-        "UPDATE that changes nothing will do): that is logged. Then roll back again."
+        f"{counted(len(keys), 'row')} of {table} ({shown}) {are} not the same on both sides, and "
+        f"reverse capture logged no write to {them}: somebody wrote to PostgreSQL with its "
+        "triggers disabled, or to the frozen file. Look at both sides (manage.py verify_migration)"
+        ", then make each such row in PostgreSQL what it should be, by an UPDATE, an INSERT or a "
+        "DELETE (an UPDATE that changes nothing will do): that is logged. Then roll back again."
     )

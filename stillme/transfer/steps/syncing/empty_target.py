@@ -21,6 +21,7 @@ from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.registry import legacy_files, legacy_models
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_states import State
+from stillme.visible import counted
 
 _REFERRING = (
     "SELECT DISTINCT conrelid::regclass::text FROM pg_constraint WHERE contype = 'f' "
@@ -95,8 +96,8 @@ def _referring(alias: str, relations: list[str]) -> list[str]:
             count = fetch_all(alias, f"SELECT count(*) FROM {name}")[0][0]
             if count:
                 raise StateError(
-                    f"{name} is not carried, and its {count:,} rows refer to tables that are: "
-                    "delete them first."
+                    f"{name} is not carried, and refers to tables that are: delete "
+                    f"{counted(count, 'row')} of it first."
                 )
             found.append(name)
 

@@ -21,6 +21,7 @@ from stillme.transfer.sqlite.capture.install import own_triggers
 from stillme.transfer.sqlite.capture.templates import FREEZE_PREFIX, freeze_triggers
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_states import Standing
+from stillme.visible import counted
 
 
 def require_capture(file: LegacyFile, health: CaptureStatus) -> None:
@@ -106,7 +107,11 @@ def _what_changed(
     if noted is not None and log.witness(stand.position) != noted:
         return f"it lacks change {stand.position}: it is an older copy"
     if log.last() != stand.position:
-        return f"{log.last() - stand.position:,} changes were written after it"
+        return counted(
+            log.last() - stand.position,
+            "change was written after it",
+            "changes were written after it",
+        )
     found = own_triggers(connection, FREEZE_PREFIX)
     for table in tables:
         for name in freeze_triggers(table, "", None):

@@ -39,6 +39,7 @@ from stillme.transfer.verify.rows.refused_rows import takes_row
 from stillme.transfer.verify.rows.row_expectation import Fate, Oracle
 from stillme.transfer.verify.sides.legacy_rows import StoredRow
 from stillme.transfer.verify.sides.target_table import UNDECLARED, TargetSide
+from stillme.visible import counted
 
 NEVER_HAD = "the legacy file has nothing for this column: set it back by hand"
 _ASIDE = FindingKind.QUARANTINE_KEPT_ROW
@@ -109,7 +110,7 @@ class RowJudge:
     def _tell_repeated(self, proof: TableProof) -> None:
         """Add a finding for each key that the target holds more than once."""
         for key, rows in self._target.repeated.items():
-            found = f"{rows} rows of this key"
+            found = f"{counted(rows, 'row')} of this key"
             proof.findings.add(self._finding(FindingKind.EXTRA_ROW, key, "", "one row", found))
 
     def key_text(self, row: StoredRow) -> str | None:

@@ -26,6 +26,7 @@ from stillme.transfer.verify.tables.index_scans import (
 )
 from stillme.transfer.verify.tables.shard_scans import all_wrong_indexes, check_shard_rows
 from stillme.transfer.verify.tables.table_judge import TableCase
+from stillme.visible import counted
 
 _MOST_NAMED = 20
 _MOST_LISTED = 1_000_000
@@ -49,7 +50,7 @@ def check_legacy_table(case: TableCase, proof: TableProof) -> Iterator[Finding]:
         found = f"{proof.legacy_rows:,} compared, {lost:,} not to be found by their key"
         note = "the legacy file is damaged: `manage.py backup_sqlite` says what can still be read"
         yield Finding(
-            FindingKind.CONSERVATION, mapping.target, None, f"{rows:,} legacy rows", found, note
+            FindingKind.CONSERVATION, mapping.target, None, counted(rows, "legacy row"), found, note
         )
 
 
@@ -71,7 +72,7 @@ def check_target_table(alias: str, mapping: TableMapping) -> Iterator[Finding]:
             yield from _different(alias, mapping, primary)
         [(lost,)] = planned(alias, BY_SCAN, keyless)
     if lost:
-        found = f"{lost:,} rows without a key"
+        found = f"{counted(lost, 'row')} without a key"
         yield Finding(FindingKind.EXTRA_ROW, mapping.target, None, "none", found)
 
 
@@ -89,7 +90,7 @@ def _different(alias: str, mapping: TableMapping, where: str) -> Iterator[Findin
             FindingKind.INDEX,
             where,
             each,
-            f"{there[each]} rows by a full scan",
+            f"{counted(there[each], 'row')} by a full scan",
             f"{found[each]} by the index",
         )
         if there[each] > found[each]:

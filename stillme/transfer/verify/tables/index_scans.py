@@ -22,6 +22,7 @@ from stillme.postgresql.statements import set_local
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.verify.sides.row_query import read
 from stillme.transfer.verify.sides.target_table import select, select_all
+from stillme.visible import counted
 
 # In a full scan no index has a part, in the other one PostgreSQL can only follow an index.
 BY_SCAN = {"enable_seqscan": "on"} | dict.fromkeys(
@@ -94,7 +95,7 @@ class WrongIndex:
 
     def finding(self, where: str) -> Finding:
         """What an operator reads of it."""
-        found = f"{self.found:,} rows by the index {self.index.name}"
+        found = f"{counted(self.found, 'row')} by the index {self.index.name}"
         if self.misplaced:
             found += f", {self.misplaced:,} of them out of order"
         elif self.found == self.scanned:
@@ -102,7 +103,12 @@ class WrongIndex:
         found += f" in {self.place}" if self.place else ""
         note = "REINDEX the table, then run verify_migration again: it compares the rows"
         return Finding(
-            FindingKind.INDEX, where, None, f"{self.scanned:,} rows by a full scan", found, note
+            FindingKind.INDEX,
+            where,
+            None,
+            f"{counted(self.scanned, 'row')} by a full scan",
+            found,
+            note,
         )
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 from django.db import connections
 
-from stillme.postgresql.distributed import ask_shards, is_distributed
+from stillme.postgresql.distributed import ShardAnswer, ask_shards, is_distributed
 from stillme.postgresql.statements import execute
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.verify.sides.target_table import select
@@ -31,6 +31,7 @@ from stillme.transfer.verify.tables.index_scans import (
     unique_indexes,
     wrong_indexes,
 )
+from stillme.visible import counted
 
 # Settings hold for what is planned after them, and a node answers one statement: so it is a block,
 # which fails where the scans differ, and says in what.
@@ -124,7 +125,11 @@ def _differing(alias: str, relation: str) -> list[str]:
     for answer in answered(alias, relation, _ROWS):
         copies[answer.shard].append(answer)
     return [
-        f"others: {'; '.join(f'{each.said.split()[0]} rows in {each.place}' for each in found)}"
+        f"others: {'; '.join(map(_rows_in, found))}"
         for found in copies.values()
         if len({each.said for each in found}) > 1
     ]
+
+
+def _rows_in(answer: ShardAnswer) -> str:
+    return f"{counted(int(answer.said.split()[0]), 'row')} in {answer.place}"

@@ -35,6 +35,7 @@ from stillme.transfer.verify.tables.written_since_cutover import (
     new_life,
     target_among,
 )
+from stillme.visible import counted
 
 PART_ROWS = 50_000
 RUN_ROWS = 10
@@ -140,7 +141,7 @@ def _count(alias: str, case: TableCase, proof: TableProof) -> None:
                 FindingKind.COUNT,
                 mapping.target,
                 None,
-                f"{comparable} legacy rows",
+                counted(comparable, "legacy row"),
                 f"{held} in the target, {proof.open + proof.accepted} quarantined",
             )
         )
@@ -215,6 +216,6 @@ def confidence_sentence(compared: int, rows: int) -> str:
     share = 1 - (1 - CONFIDENCE) ** (1 / compared)
     percent = math.ceil(share * 10_000) / 100
     return (
-        f"{compared:,} of {rows:,} rows compared: finds with 95 % confidence an error that touches "
-        f"more than {percent:g} % of the rows at random"
+        f"{compared:,} of {counted(rows, 'row')} compared: finds with 95 % confidence an error "
+        f"that touches more than {percent:g} % of the rows at random"
     )
