@@ -156,14 +156,31 @@ def _install_one(alias: str, file: LegacyFile, report: CaptureReport) -> None:
         identity = "" if same else uuid.uuid4().hex
         if identity:
             file_states.move(alias, file.name, stand.state, installing=identity)
-        after = capture.install(
-            file.path, tables, identity=identity, renew=not same, timeout=_PATIENCE
-        )
-        live.refresh()
-        report.health, report.changes = after.health, live.log.last()
-        if not same:
-            _begin(alias, live, after)
+        with file_states.held(alias, file.name) as now:
+            _refuse_overtaken(stand, now, identity)
+            after = capture.install(
+                file.path, tables, identity=identity, renew=not same, timeout=_PATIENCE
+            )
+            live.refresh()
+            report.health, report.changes = after.health, live.log.last()
+            if not same:
+                _begin(alias, live, after)
     report.state = file_states.standing(alias, file.name).state
+
+
+def _refuse_overtaken(before: Standing, now: Standing, identity: str) -> None:
+    """Raise StateError where another command has moved the file, or installs capture too.
+
+    A cut-over, say: its way back needs the capture that it froze the file with.
+    """
+    if sentence := now.refusal(Action.INSTALL):
+        raise StateError(sentence)
+    is_ours = now.details.get("installing") == identity if identity else True
+    if not is_ours or now.capture_id != before.capture_id:
+        raise StateError(
+            f"Another command installed capture in {now.file} meanwhile: run "
+            "manage.py sync_sqlite --install again."
+        )
 
 
 def _refuse_other_target(file: LegacyFile, stand: Standing, before: CaptureStatus) -> None:

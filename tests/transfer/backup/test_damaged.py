@@ -91,6 +91,32 @@ def test_a_damaged_legacy_file_is_backed_up_and_explained(
         inspect_files()
 
 
+@pytest.mark.parametrize("vacuum", ["NONE", "FULL", "INCREMENTAL"])
+def test_pages_that_nothing_leads_to_are_told_next_to_views(tmp_path: Path, vacuum: str) -> None:
+    """SQLite's own check does not look for them where a view comes first."""
+    path = tmp_path / "notes.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as file:
+        file.execute("PRAGMA page_size = 512")
+        file.execute(f"PRAGMA auto_vacuum = {vacuum}")
+        for table in ("t", "lost"):
+            file.execute(f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, text TEXT)")
+        file.execute("CREATE VIEW seen AS SELECT 1")
+        file.execute("BEGIN")
+        for table in ("t", "t", "lost"):
+            texts = [("text " * 40,)] * 500
+            file.executemany(f"INSERT INTO {table} (text) VALUES (?)", texts)
+        file.execute("DELETE FROM t WHERE id > 700")
+        file.execute("COMMIT")
+        assert check_copy(path).sound
+        file.execute("PRAGMA writable_schema = ON")
+        file.execute("DELETE FROM sqlite_master WHERE name = 'lost'")
+    before = path.read_bytes()
+    found = check_copy(path)
+    assert not found.sound
+    assert "never used" in found.integrity[0]
+    assert path.read_bytes() == before
+
+
 def test_a_truncated_file_is_backed_up_as_it_is(
     tmp_path: Path, use_legacy_files: Callable[[Path], None]
 ) -> None:

@@ -124,3 +124,27 @@ def test_a_foreign_key_that_cannot_be_built_is_said_and_built_later(
     assert run_import().conserved
     assert schema() == declared
     assert query(f"SELECT count(*) > 0 FROM rss.fetch_cycles WHERE id IN {parents}") == [(True,)]
+
+
+def test_a_record_names_the_parent_that_is_missing_now(legacy: Path) -> None:
+    change(
+        legacy,
+        "knowledge",
+        "UPDATE knowledge_items SET content = CAST(x'ff' AS TEXT) WHERE id IN (7, 8)",
+        "DELETE FROM knowledge_relationships",
+        "INSERT INTO knowledge_relationships (id, source_id, target_id, relationship_type) "
+        "VALUES (1, 7, 8, 'like')",
+    )
+    run_import()
+    links = QuarantinedRow.objects.filter(table="knowledge_relationships")
+    assert [link.column for link in links.all()] == ["source_id"]
+    links.update(status="accepted")
+    change(legacy, "knowledge", "UPDATE knowledge_items SET content = 'fine' WHERE id = 7")
+    run_import()
+    assert [(link.column, link.reason) for link in links.all()] == [("target_id", "missing_parent")]
+    # The words were another parent's; the decision was about the row.
+    assert [link.status for link in links.all()] == ["accepted"]
+    change(legacy, "knowledge", "UPDATE knowledge_items SET content = 'fine' WHERE id = 8")
+    run_import()
+    assert [(link.column, link.status) for link in links.all()] == [("target_id", "repaired")]
+    assert query("SELECT id FROM knowledge.knowledge_relationships") == [(1,)]

@@ -10,13 +10,22 @@ from django.db import DatabaseError, connections
 from rss.models import FetchCycle
 from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import ignore_event
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.sqlite.capture.freeze import FOR_GOOD
-from stillme.transfer.steps import back_up, cutover, follow, restore_over_live, rollback
+from stillme.transfer.steps import (
+    back_up,
+    cutover,
+    follow,
+    install_capture,
+    restore_over_live,
+    rollback,
+)
 from stillme.transfer.steps.sealing import finish
 from stillme.transfer.steps.sealing.seal import unseal
 from stillme.transfer.steps.switching.to_legacy import ToLegacy
 from stillme.transfer.steps.switching.to_target import ToTarget
+from stillme.transfer.steps.syncing import file_states
 
 from .switching import cut_over, files_there, roll_back
 from .test_follow import state
@@ -39,6 +48,28 @@ def ends_first(monkeypatch):
                 yield
 
         monkeypatch.setattr(module, "exclusive", after_the_other)
+
+    return arrange
+
+
+@pytest.fixture
+def outrun(monkeypatch):
+    """`outrun(other)`: it ends between the look of a new installation and the write to the file.
+
+    The log seems to be another one: a replay trimmed it between two reads, say.
+    """
+
+    def arrange(other):
+        held, problem = file_states.held, install_capture.history_problem
+
+        def after_the_other(alias, file):
+            monkeypatch.setattr(file_states, "held", held)
+            monkeypatch.setattr(install_capture, "history_problem", problem)
+            other()
+            return held(alias, file)
+
+        monkeypatch.setattr(install_capture, "history_problem", lambda *_: "other")
+        monkeypatch.setattr(file_states, "held", after_the_other)
 
     return arrange
 
@@ -134,3 +165,34 @@ def test_whoever_lost_the_lock_opens_nothing(data, ended):
     with pytest.raises(DatabaseError, match="takes no more writes"):
         write_to_postgresql()
     assert set(freezes().values()) == {None}
+
+
+@pytest.mark.only_files("rss")
+def test_capture_of_a_file_that_was_cut_over_meanwhile_is_left_alone(data, outrun):
+    """The way back asks for the capture with which the file was frozen."""
+    outrun(cut_over)
+    with pytest.raises(TransferError, match="rss is live"):
+        install_capture.install_capture("default", Selection())
+    write_to_postgresql()
+    roll_back()
+    assert state("rss") == "rolled back"
+
+
+@pytest.mark.only_files("rss")
+def test_of_two_installations_one_is_left(data, outrun):
+    """Else the ledger names the capture of one, and the file has the other's."""
+
+    def install():
+        install_capture.install_capture("default", Selection())
+
+    def install_anew():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(install_capture, "history_problem", lambda *_: "other")
+            install()
+
+    outrun(install_anew)
+    with pytest.raises(TransferError, match="Another command installed capture in rss"):
+        install()
+    assert state("rss") == "captured"
+    follow.follow(follow.FollowOptions(once=True))
+    assert state("rss") == "following"

@@ -58,6 +58,8 @@ def test_a_rowid_that_moved_is_judged_by_cell(set_aside: Path) -> None:
         "UPDATE transfer.quarantined_row SET reason = 'blob' WHERE key = '7'",
         "UPDATE transfer.quarantined_row SET reason = 'nul_in_text' WHERE key = '8'",
         "UPDATE transfer.quarantined_row SET reason = 'refused_by_target' WHERE key = '7'",
+        "UPDATE transfer.quarantined_row SET \"column\" = 'content' WHERE key = '7'",
+        "UPDATE transfer.quarantined_row SET \"column\" = '' WHERE key = '8'",
         "UPDATE transfer.quarantined_row SET status = 'repaired' WHERE key = '7'",
         "UPDATE transfer.quarantined_row SET status = 'nonsense' WHERE key = '7'",
         "UPDATE transfer.quarantined_row SET key = '10' WHERE key = '7'",

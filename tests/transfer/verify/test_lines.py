@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from types import SimpleNamespace
 from typing import Any
 
 import apsw
@@ -13,6 +14,8 @@ from stillme.transfer.kinds import Kind
 from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.plumbing.quoting import quoted
 from stillme.transfer.verify.kinds import judge_of
+from stillme.transfer.verify.kinds.base import Table
+from stillme.transfer.verify.kinds.local_clock import LocalClock
 from tests.transfer.load.support import query
 
 pytestmark = pytest.mark.django_db
@@ -24,6 +27,35 @@ ALIKE: list[tuple[list[tuple[Kind, str]], list[Any], list[Any]]] = [
     ([ID, TEXT], [f"{DIGITS};7:5", "abc"], [DIGITS, "5;3:abc"]),
     ([HOST, TEXT], ["::1;7:5", "abc"], ["::1", "5;3:abc"]),
     ([ID, TEXT], ["~1:", "abc"], [None, "~3:abc"]),
+]
+
+NONE: Any = SimpleNamespace(clock=None, column=lambda name: None)
+FINE, ISO, BERLIN = "2025-07-10 09:00:00.250001", "2025-07-10T09:00:00", "Europe/Berlin"
+SQL_STAMP, ISO_STAMP, MIXED = kinds.Stamp.SQL, kinds.Stamp.ISO, kinds.Stamp.MIXED
+# Plain values of which SQLite's functions, which stop at U+0000, have a part in test or line; the
+# file's time zone.
+PLAIN: list[tuple[Kind, str, str]] = [
+    (kinds.Timestamp(SQL_STAMP), FINE[:19], ""),
+    (kinds.Timestamp(MIXED), FINE[:19], ""),
+    (kinds.Timestamp(ISO_STAMP), ISO, ""),
+    (kinds.Timestamp(ISO_STAMP), f"{ISO}.250001", ""),
+    (kinds.Timestamp(ISO_STAMP), f"{ISO}.250001", BERLIN),
+    (kinds.Timestamp(MIXED), f"{ISO}.250001", ""),
+    (kinds.Timestamp(MIXED), f"{ISO}.250001", BERLIN),
+    (kinds.Moment(), FINE, ""),
+    (kinds.Moment(), FINE[:19], ""),
+    (kinds.Moment(zone=BERLIN), FINE, ""),
+    (kinds.Moment(zone=BERLIN), FINE[:19], ""),
+    (kinds.Date(), "2025-07-10", ""),
+    (kinds.Day(), "2025-07-10", ""),
+    (kinds.TimeOfDay(), "09:00:00", ""),
+    (kinds.TimeOfDay(), "09:00:00.250001", ""),
+    (kinds.Uuid(), DIGITS, ""),
+    (kinds.Address(), "10.0.0.1", ""),
+    (kinds.TextKey(), "a", ""),
+    (kinds.Text(), "a", ""),
+    (kinds.Text(max_length=1), "a", ""),
+    (kinds.Text(choices=("a",)), "a", ""),
 ]
 
 
@@ -57,3 +89,19 @@ def test_whole_numbers_and_nulls() -> None:
     found = [lines(columns, row, row, required=False) for row in rows]
     assert [one for one, other in found if one != other] == []
     assert len({one for one, _ in found}) == len(rows)
+
+
+@pytest.mark.parametrize("required", [False, True])
+@pytest.mark.parametrize(("kind", "value", "zone"), PLAIN)
+def test_what_goes_on_behind_a_nul_is_not_the_value_before_it(
+    kind: Kind, value: str, zone: str, required: bool
+) -> None:
+    column, judge = MappedColumn("v", "v", kind, required), judge_of(kind)
+    table = Table(NONE, LocalClock(zone=zone or None), {})
+    given = [value, f"{value}\x00", f"{value}\x00x", f"{value}\x00\x00"]
+    marks = " UNION ALL ".join(["SELECT ? AS v"] * len(given))
+    piece = f"concat({judge.legacy_piece(column, table)})"
+    sql = f"SELECT CASE WHEN {judge.plain_test(column, table)} THEN {piece} END FROM ({marks})"
+    usual, *others = apsw.Connection(":memory:").execute(sql, given).fetchall()
+    assert usual != (None,)
+    assert usual not in others

@@ -11,6 +11,7 @@ from typing import Any
 
 from stillme.transfer.sqlite.capture.freeze import FOR_GOOD, frozen_until
 from stillme.transfer.sqlite.reading.connect import quoted, uri
+from stillme.transfer.sqlite.reading.orphan_pages import orphan_pages
 from stillme.transfer.sqlite.schema.foreign_names import (
     foreign_collations,
     know_collations,
@@ -77,7 +78,7 @@ def check_copy(path: Path) -> Soundness:
         found.integrity = [OK]
         return found
     with closing(open_copy(path)) as connection:
-        found.integrity, found.unchecked = _messages(connection)
+        found.integrity, found.unchecked = _messages(connection, path)
         lacking = Counter(_names(_ask(connection, "PRAGMA foreign_key_check")))
         found.foreign_keys = dict(sorted(lacking.items()))
         found.pages = _number(connection, "PRAGMA page_count") or 0
@@ -90,7 +91,7 @@ def check_copy(path: Path) -> Soundness:
     return found
 
 
-def _messages(connection: sqlite3.Connection) -> tuple[list[str], str]:
+def _messages(connection: sqlite3.Connection, path: Path) -> tuple[list[str], str]:
     """What SQLite's own check says, and why it was not the whole one ("" where it was)."""
 
     def ask(check: str) -> list[str]:
@@ -102,7 +103,10 @@ def _messages(connection: sqlite3.Connection) -> tuple[list[str], str]:
         said, functions = with_functions(connection, lambda: ask("integrity_check"))
         foreign += functions
         # Whether an index has what a foreign collation or function says, only its program knows.
-        return (ask("quick_check"), ", ".join(foreign)) if foreign else (said, "")
+        said = ask("quick_check") if foreign else said
+        if said == [OK] and (lost := orphan_pages(path)):
+            said = [f"{lost} pages are never used"]
+        return said, ", ".join(foreign)
     except sqlite3.Error as error:
         return [str(error)], ""
 

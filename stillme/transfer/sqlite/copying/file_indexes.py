@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +23,7 @@ import apsw
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.sqlite.reading.connect import quoted
+from stillme.transfer.sqlite.reading.orphan_pages import without_views
 from stillme.transfer.sqlite.reading.snapshot_reader import as_sqlite3_errors, open_scratch
 from stillme.transfer.sqlite.schema.foreign_names import (
     compare_bytes,
@@ -102,21 +103,6 @@ def distrust_indexes(copy: Path, source: Path, *, whole: bool = False) -> tuple[
     return notices + tuple(_DISAGREES.format(table=t, problem=p) for t, p in bad.items())
 
 
-@contextmanager
-def _without_views(connection: apsw.Connection) -> Iterator[None]:
-    """Where a view comes first, SQLite looks for no page that nothing leads to: it takes the view's
-    root page, 0, for the sign of a check of one table (3.40, 3.54)."""
-    connection.execute("PRAGMA journal_mode = MEMORY")
-    connection.execute("BEGIN")
-    names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'view'").fetchall()
-    for (name,) in names:
-        connection.execute(f"DROP VIEW {quoted(str(name))}")
-    try:
-        yield
-    finally:
-        connection.execute("ROLLBACK")
-
-
 def _check_pages(copy: Path) -> tuple[str, ...]:
     """Raise sqlite3.DatabaseError where pages of a table, or pages that nothing leads to, say that
     rows are lost or stand twice. SQLite itself reads over most of that: a leaf that is gone is not
@@ -128,9 +114,10 @@ def _check_pages(copy: Path) -> tuple[str, ...]:
     """
     with closing(open_scratch(copy)) as connection:
         connection.execute("PRAGMA ignore_check_constraints = ON")
+        connection.execute("PRAGMA journal_mode = MEMORY")
         check = partial(connection.execute, f"PRAGMA quick_check({_MOST_DAMAGES})")
         # Those of pages come together, before what it says of rows.
-        with _without_views(connection):
+        with without_views(connection):
             found, _ = with_functions(connection, lambda: str(next(check())[0]))
         damages = list(_DAMAGE.finditer(found))
         owners = [_owner(connection, match) for match in damages]

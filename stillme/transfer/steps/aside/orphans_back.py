@@ -36,7 +36,7 @@ def retry_orphans(alias: str, plan: Plan) -> int:
 
 
 def _retry_table(alias: str, planned: PlannedTable) -> int:
-    retried = [*_open_orphans(alias, planned), *_open_clashes(alias, planned)]
+    retried = [*_orphans(alias, planned), *_open_clashes(alias, planned)]
     keys = planned.job.mapping.key_columns.parsed(retried)
     if not keys:
         return 0
@@ -64,8 +64,11 @@ def _open_clashes(alias: str, planned: PlannedTable) -> list[str]:
     return keys if keys and has_unique_index(alias, planned.job.mapping) else []
 
 
-def _open_orphans(alias: str, planned: PlannedTable) -> list[str]:
-    """Keys of open orphans none of whose parents is missing in the target."""
+def _orphans(alias: str, planned: PlannedTable) -> list[str]:
+    """Keys of orphans whose record names a parent that the target has now.
+
+    Accepted ones too: what was accepted is that they stay out for want of that parent.
+    """
     mapping = planned.job.mapping
     found: list[str] = []
     for column, table in mapping.references():
@@ -76,7 +79,7 @@ def _open_orphans(alias: str, planned: PlannedTable) -> list[str]:
         orphans = fetch_all(
             alias,
             f"SELECT key, cells -> %s FROM {QuarantinedRow._meta.db_table} "
-            f"WHERE {OF_TABLE} AND reason = 'missing_parent' AND status = 'open' "
+            f"WHERE {OF_TABLE} AND reason = 'missing_parent' AND status <> 'repaired' "
             'AND "column" = %s',
             [column.legacy, *mapping.identity, column.legacy],
         )

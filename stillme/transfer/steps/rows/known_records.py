@@ -17,6 +17,7 @@ from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.steps.rows.packed import PackedRow
 
 _AT_ONCE = 500
+_SAID = ("key", "rowid", "text", "reason", "column", "sentence")
 
 
 class KnownRecords:
@@ -41,17 +42,16 @@ class KnownRecords:
         changed = self._changed(rows)
         candidates = self._by_key(changed)
         replaced: list[tuple[int | None, PackedRow]] = []
-        moved: list[QuarantinedRow] = []
+        renewed: list[QuarantinedRow] = []
         for row in changed:
             cells = json.loads(row.cells())
             old = self._taken_for(row, cells, candidates.get(row.key, []))
             if old is None or not _still_holds(old, row, cells):
                 replaced.append((None if old is None else old.pk, row))
-            elif old.rowid != row.rowid:
-                old.rowid = row.rowid
-                moved.append(old)
+            elif _renew(old, row):
+                renewed.append(old)
         self._records.filter(pk__in=[pk for pk, _ in replaced if pk is not None]).delete()
-        self._records.bulk_update(moved, ["rowid"], batch_size=_AT_ONCE)
+        self._records.bulk_update(renewed, ["rowid", "column", "sentence"], batch_size=_AT_ONCE)
         yield from replaced
 
     def _any(self, rows: Sequence[PackedRow]) -> bool:
@@ -78,12 +78,13 @@ class KnownRecords:
         settled = settled.exclude(status=QuarantinedRow.Status.REPAIRED)
         told = settled.annotate(text=Cast("cells", TextField()))
         found: dict[tuple[object, ...], list[int]] = {}
-        for pk, *said in told.values_list("pk", "key", "rowid", "text", "reason"):
+        for pk, *said in told.values_list("pk", *_SAID):
             if self._is_free(pk):
                 found.setdefault(tuple(said), []).append(pk)
         changed = []
         for row in rows:
-            if pks := found.get((row.key, row.rowid, row.cells(), row.reason)):
+            said = (row.key, row.rowid, row.cells(), row.reason, row.column, row.sentence)
+            if pks := found.get(said):
                 self._taken.add(pks.pop())
             else:
                 changed.append(row)
@@ -128,6 +129,20 @@ class KnownRecords:
 
 def _keys(rows: Sequence[PackedRow]) -> list[str]:
     return [row.key for row in rows if row.key is not None]
+
+
+def _renew(old: QuarantinedRow, new: PackedRow) -> bool:
+    """Whether a record of which the decision stands says something else than the row now does.
+
+    The rowid may have moved. For the same reason another column may count: another parent is
+    missing now.
+    """
+    wanted = (new.rowid, new.column, new.sentence)
+    if old.reason != new.reason:
+        wanted = (new.rowid, old.column, old.sentence)
+    is_other = wanted != (old.rowid, old.column, old.sentence)
+    old.rowid, old.column, old.sentence = wanted
+    return is_other
 
 
 def _still_holds(old: QuarantinedRow, new: PackedRow, cells: dict[str, Any]) -> bool:

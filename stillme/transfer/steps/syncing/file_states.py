@@ -9,7 +9,8 @@ it, and no message advises what it does not allow.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -164,6 +165,15 @@ def standing(alias: str, file: str) -> Standing:
     if row is None:
         return Standing(file, State.ABSENT, 0, {})
     return Standing(file, row.state, row.position, dict(row.details))
+
+
+@contextmanager
+def held(alias: str, file: str) -> Iterator[Standing]:
+    """A transaction in which nobody else moves the file; where it stands then."""
+    with transaction.atomic(using=alias):
+        _wait_for_the_disk(alias)
+        _locked(alias, file)
+        yield standing(alias, file)
 
 
 def files_in(alias: str, state: State) -> list[LegacyFile]:

@@ -158,7 +158,7 @@ class KindJudge(ABC, Generic[K]):
         """
         name, shape = quoted(column.legacy), self.shape(column, table)
         sure = f"CASE {shape} WHEN 0 THEN {self.surely_plain(name)} ELSE {shape} > 0 END"
-        return f"iif(typeof({name}) = 'text' AND octet_length({name}) > length({name}), 0, {sure})"
+        return f"iif(typeof({name}) = 'text' AND NOT {is_ascii(name)}, 0, {sure})"
 
     def surely_plain(self, name: str) -> str:
         """SQL of the legacy side: what `plain_test` leaves to the comparison with the target."""
@@ -195,6 +195,12 @@ class KindJudge(ABC, Generic[K]):
     def is_other_spelling(self, before: Stored, after: Stored) -> bool:
         """Whether a rebuilt cell that differs from the legacy's means the same by declaration."""
         return False
+
+
+def is_ascii(name: str) -> str:
+    """SQL of the legacy side: a text of ASCII only, and without U+0000, where SQLite's functions
+    take a text to end."""
+    return f"octet_length({name}) = length({name})"
 
 
 def or_tilde(column: MappedColumn, *parts: str) -> str:

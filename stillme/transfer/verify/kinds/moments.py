@@ -18,6 +18,7 @@ from stillme.transfer.verify.kinds.base import (
     Stored,
     Surroundings,
     Table,
+    is_ascii,
     or_null,
     or_tilde,
 )
@@ -210,4 +211,5 @@ class DurationJudge(KindJudge[kinds.Duration]):
 def _whole_or_fine(name: str, end: int) -> str:
     """SQL: the text ends there, or goes on with the fraction that Python writes."""
     rest = f"substr({name}, {end + 1})"
-    return f"(length({name}) = {end} OR ({rest} GLOB '{SIX}' AND {rest} <> '.000000'))"
+    fine = f"{is_ascii(name)} AND {rest} GLOB '{SIX}' AND {rest} <> '.000000'"
+    return f"(octet_length({name}) = {end} OR ({fine}))"

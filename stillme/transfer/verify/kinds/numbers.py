@@ -23,6 +23,7 @@ from stillme.transfer.verify.kinds.base import (
     Stored,
     Surroundings,
     Table,
+    is_ascii,
     or_null,
     or_tilde,
     utf8,
@@ -66,7 +67,7 @@ def _is_number(name: str, characters: str, most: int) -> str:
     """SQL: a text of a sign, perhaps, and of these characters, one of them a digit."""
     bare = f"iif(substr({name}, 1, 1) IN ('+', '-'), substr({name}, 2), {name})"
     return (
-        f"typeof({name}) = 'text' AND octet_length({name}) = length({name})"
+        f"typeof({name}) = 'text' AND {is_ascii(name)}"
         f" AND length({name}) < {most} AND trim({bare}, '{characters}') = ''"
         f" AND rtrim({bare}, '.+-') <> ''"
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.sqlite.reading.connect import quoted
-from stillme.transfer.verify.kinds.base import Mend, Table
+from stillme.transfer.verify.kinds.base import Mend, Table, is_ascii
 
 _SCALES = {"seconds": 1_000_000, "milliseconds": 1_000}
 
@@ -34,7 +34,7 @@ def other_shapes(
     moved = f"iif({zone} = '', datetime({wall}, {shift}), datetime({wall} || {zone}))"
     test = (
         f"typeof({name}) = 'text' AND octet_length({name}) BETWEEN 19 AND 40"
-        f" AND octet_length({name}) = length({name})"
+        f" AND {is_ascii(name)}"
         f" AND datetime({wall}) = replace({wall}, 'T', ' ') AND substr({name}, 12, 2) < '24'"
         f" AND date({wall}, '+0 days') = substr({name}, 1, 10)"
         f" AND {name} > '0001-01-04' AND {name} < '9999-12-28'"

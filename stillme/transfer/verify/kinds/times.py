@@ -17,6 +17,7 @@ from stillme.transfer.verify.kinds.base import (
     Stored,
     Surroundings,
     Table,
+    is_ascii,
     or_null,
     or_tilde,
 )
@@ -160,6 +161,7 @@ def _local_test(name: str, kind: kinds.Timestamp, table: Table, shift: str) -> s
     mapping, clock = table.mapping, table.clock
     exists = f"datetime(substr({name}, 1, 19)) = replace(substr({name}, 1, 19), 'T', ' ')"
     test = f"{shape_sql(name)} AND {exists} AND {name} > '0001-01-04' AND {name} < '9999-12-28'"
+    test += f" AND {is_ascii(name)}"
     if kind.stamp is kinds.Stamp.MIXED:
         test += f" AND length({name}) = 26"
     if clock.zone is not None:

@@ -24,12 +24,14 @@ _LOADED = ("clock_offset", "clock_guess")
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What must become of a row: expected target values and kept cells, or a reason."""
+    """What must become of a row: expected target values and kept cells, or a reason and the legacy
+    column that gives it."""
 
     values: dict[str, Any]
     kept: dict[str, tuple[str, Raw, str]]
     repaired: bool
     reason: str = ""
+    column: str = ""
 
 
 class Oracle:
@@ -49,14 +51,14 @@ class Oracle:
         if not self._mapping.key_columns:
             return Fate({}, {}, False, "no_key")
         if self._mapping.impossible:
-            return Fate({}, {}, False, "missing_column")
+            return Fate({}, {}, False, "missing_column", ", ".join(self._mapping.impossible))
         for column in self._mapping.columns:
             storage, raw = row.cells[column.legacy]
             around = self._around(column, row)
             try:
                 cell = self._cell(column, row, storage, raw, around)
             except MustBeSetAside as why:
-                return Fate({}, {}, False, why.reason)
+                return Fate({}, {}, False, why.reason, column.legacy)
             values[column.target] = cell.value
             if cell.kept and not isinstance(raw, HugeText):
                 kept[column.legacy] = (storage, raw, cell.kept)

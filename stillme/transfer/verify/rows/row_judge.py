@@ -136,7 +136,7 @@ class RowJudge:
             proof.records.append(record.pk)
             yield from self._set_aside(row, record, proof)
             if not record.repairs or fate.reason not in _PASSING:
-                yield from self._reason(row, record.reason, fate)
+                yield from self._reason(row, record, fate)
             if record.status == record.Status.REPAIRED:
                 yield from self._edited(row, record, target, proof)
             elif target is not None and not row.is_repeat:
@@ -156,11 +156,16 @@ class RowJudge:
         yield from self._values(key, fate.values, target)
         yield from self._kept_cells(key, fate, kept, proof)
 
-    def _reason(self, row: StoredRow, reason: str, fate: Fate) -> Iterator[Finding]:
-        """The record must give the reason of docs/reference/values.md. If the loader says that
-        PostgreSQL refused the row, PostgreSQL is asked to take it once more, with its parents or
-        without."""
+    def _reason(self, row: StoredRow, record: QuarantinedRow, fate: Fate) -> Iterator[Finding]:
+        """The record must give the reason of docs/reference/values.md, and the column. If the
+        loader says that PostgreSQL refused the row, PostgreSQL is asked to take it once more, with
+        its parents or without."""
+        reason = record.reason
         if reason == fate.reason:
+            if record.column != fate.column:
+                note = "the column because of which the row was set aside"
+                told = (fate.column, record.column[:80])
+                yield self._finding(_ASIDE, self.key_text(row), fate.column, *told, note)
             return
         wanted = fate.reason or "no reason: the row can be loaded"
         note = "the reason why the row was set aside"

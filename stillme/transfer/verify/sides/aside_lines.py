@@ -1,9 +1,9 @@
 """The judge's lines of rows that must be set aside for a frequent reason.
 
-A line says what the quarantine must hold of the row: key, rowid, reason, and the cells as
-PostgreSQL prints a jsonb. U+001F separates the parts::
+A line says what the quarantine must hold of the row: key, rowid, reason and column of the fault,
+and the cells as PostgreSQL prints a jsonb. U+001F separates the parts::
 
-    7|7|nul_in_text|{"id": ["integer", 7], "source": ["text", "YQBi"]}
+    7|7|nul_in_text|source|{"id": ["integer", 7], "source": ["text", "YQBi"]}
 
 The first column with a fault gives the reason (`KindJudge.faults`). If a column before it is
 neither plain nor mended, the row is judged cell by cell. If the lines of the two sides differ, all
@@ -83,15 +83,17 @@ def _tests(column: MappedColumn, table: Table) -> list[str]:
     if column in table.mapping.key_columns.columns:
         usual = f"{judge.plain_test(column, table)}) AND ({judge.is_usual(column, table)}"
         return [f"WHEN {name} IS NULL OR NOT ifnull(({usual}), 0) THEN NULL"]
-    faults: list[str] = []
+    faults: list[tuple[str, str]] = []
     if column.required:
-        faults.append(f"WHEN {name} IS NULL THEN 'null_in_required'")
+        faults.append((f"{name} IS NULL", "null_in_required"))
     if not judge.decides_blobs:
-        faults.append(f"WHEN typeof({name}) = 'blob' THEN 'blob'")
-    faults += [f"WHEN {f.test} THEN '{f.reason}'" for f in judge.faults(column, table)]
+        faults.append((f"typeof({name}) = 'blob'", "blob"))
+    faults += [(fault.test, fault.reason) for fault in judge.faults(column, table)]
+    at = _literal(f"{chr(SEPARATOR)}{column.legacy}")
     # Not OR, of which SQLite works out both sides: some functions take no NULL.
     usual = f"iif({name} IS NULL, 1, {judge.is_usual(column, table)})"
-    return [*faults, f"WHEN NOT ifnull({usual}, 0) THEN NULL"]
+    told = [f"WHEN {test} THEN '{reason}' || {at}" for test, reason in faults]
+    return [*told, f"WHEN NOT ifnull({usual}, 0) THEN NULL"]
 
 
 def _cells(mapping: TableMapping) -> str:

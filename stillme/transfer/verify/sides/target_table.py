@@ -102,7 +102,7 @@ class TargetSide:
     def aside(self, keys: Sequence[Key]) -> list[tuple[int, str, bytes]]:
         """Id, status and line (`aside_lines`) of the records of rows with these keys. A record that
         somebody edited has no line, and neither has one of what came back."""
-        parts = ("key", "rowid::text", "reason", "cells::text")
+        parts = ("key", "rowid::text", "reason", '"column"', "cells::text")
         line = f" || chr({SEPARATOR}) || ".join(parts)
         found = read(
             self._alias,

@@ -137,6 +137,8 @@ WRITTEN = [
     written("the legacy changed a text", VALUE, f"{ITEMS}:source", "9", KNOWLEDGE, "UPDATE knowledge_items SET source = 'new' WHERE id = 9"),
     written("the legacy changed a double by a bit", VALUE, f"{ITEMS}:confidence_score", "20", KNOWLEDGE, "UPDATE knowledge_items SET confidence_score = 0.3 WHERE id = 20"),
     written("the legacy changed a document", VALUE, f"{ITEMS}:metadata", "24", KNOWLEDGE, "UPDATE knowledge_items SET metadata = '{\"a\": null}' WHERE id = 24"),
+    written("a local time goes on behind U+0000", ASIDE, FETCHED, "2", RSS, "UPDATE rss_fetch_items SET fetch_timestamp = fetch_timestamp || char(0) WHERE id = 2"),
+    written("a local time of another stamp goes on behind U+0000", ASIDE, FORGOT, "2", CONTINUUM, "UPDATE forgetting_metrics SET evaluation_timestamp = evaluation_timestamp || char(0) || 'x' WHERE id = 2"),
     written("the legacy changed what was set aside", ASIDE, f"{ITEMS}:source", "50", KNOWLEDGE, "UPDATE knowledge_items SET source = 'new' WHERE id = 50"),
     written("the legacy changed a mended row", ASIDE, f"{ITEMS}:source", "55", KNOWLEDGE, "UPDATE knowledge_items SET source = 'new' WHERE id = 55"),
     written("the legacy mended what was set aside", ASIDE, f"{ITEMS}*", "50", KNOWLEDGE, "UPDATE knowledge_items SET content = 'fine' WHERE id = 50"),
