@@ -24,6 +24,7 @@ from stillme.transfer.project.files import file_of, zone_of
 
 Field = Any  # models.Field; its two type parameters say nothing here
 Rule = Callable[[Field], Kind]
+_POSTGRESQLS = "django.contrib.postgres."
 
 
 class UnknownField(Exception):
@@ -57,6 +58,13 @@ def _by_internal_type(field: Field) -> Kind:
 
 def _unknown(field: Field) -> UnknownField:
     name = f"{type(field).__module__}.{type(field).__qualname__}"
+    if any(ancestor.__module__.startswith(_POSTGRESQLS) for ancestor in type(field).__mro__):
+        # Wagtail's search index: another model on each of the two.
+        return UnknownField(
+            f"{field.model._meta.label}.{field.name} is a {name}, which SQLite does not have: name "
+            f'{field.model._meta.label} in TRANSFER["LEAVE_OUT"], and let the project fill its '
+            "table in PostgreSQL"
+        )
     return UnknownField(
         f"{field.model._meta.label}.{field.name} is a {name}, whose values nobody here knows: say "
         f'what they are in TRANSFER["FIELDS"][{name!r}], or name {field.model._meta.label} in '
