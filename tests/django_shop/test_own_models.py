@@ -58,11 +58,15 @@ def test_other_migrations_are_refused(project: Project, change: str, sentence: s
 
 
 def test_a_default_database_that_is_still_the_file(project: Project) -> None:
-    """Settings of which DATABASES was forgotten: nothing is written, and it is said what to do."""
-    project.database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(project.file)}
+    """DATABASES was forgotten, or names nothing: it is said what to do, and nothing is written."""
+    server, sqlite = project.database, "django.db.backends.sqlite3"
+    project.database = {"ENGINE": sqlite, "NAME": str(project.file)}
     before = project.file.read_bytes()
     sentence = 'DATABASES["default"] has the ENGINE django.db.backends.sqlite3'
     assert f"(transfer.W001) {sentence}" in project.new("check")
     assert f"CommandError: {sentence}" in project.new("migrate", status=1)
     assert f"CommandError: {sentence}" in project.new("import_sqlite", status=2)
     assert project.file.read_bytes() == before
+    project.database = {**server, "NAME": "nowhere"}
+    said = project.new("import_sqlite", status=2)
+    assert "There is no database nowhere: make it with `createdb`." in said

@@ -92,6 +92,8 @@ def present_files(selection: Selection, notices: list[str]) -> list[LegacyFile]:
             notices.append(f"{file.name}: {file.path} {what}{named}, skipped.")
         else:
             found.append(file)
+    if not conf().files:
+        raise NoLegacyFile(f"The settings name no legacy file: set {conf().paths}.")
     if not found and not selection.only_stores:
         folders = ", ".join(sorted({str(file.path.absolute().parent) for file in wanted}))
         # One path may be mistyped; of several files none being there it is the folder.

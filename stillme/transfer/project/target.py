@@ -10,6 +10,7 @@ from django.db import connections
 from stillme.transfer.project.files import TARGET
 
 ENGINE = "transfer"
+_THERE = ": name that database there"
 
 
 def no_postgresql(alias: str = TARGET) -> str:
@@ -19,7 +20,7 @@ def no_postgresql(alias: str = TARGET) -> str:
         return ""
     return (
         f'DATABASES["{alias}"] has the ENGINE {connection.settings_dict["ENGINE"]}, and '
-        "stillme.transfer needs PostgreSQL: name that database there. To run the project on "
+        f"stillme.transfer needs PostgreSQL{_THERE if alias == TARGET else ''}. To work with "
         "SQLite, take stillme.transfer and TRANSFER out of the settings"
     )
 
