@@ -21,6 +21,13 @@ REFUSED = [
         "TRANSFER names 2 files of which no app declares a LegacyModel (a, b): say in the entry",
     ),
 ]
+NOTHING = [
+    (f'{{"FIELDS": {CENTS}, "FILES": {{}}}}', "The settings name no legacy file: set TRANSFER"),
+    (
+        '{"LEAVE_OUT": ["stall", "admin", "auth", "contenttypes", "sessions", "sites"]}',
+        "No model is carried from a legacy file: TRANSFER leaves all of them out",
+    ),
+]
 
 
 @pytest.mark.slow_after(1)
@@ -31,6 +38,13 @@ def test_a_mapping_that_is_not_whole_is_refused(
     project.transfer = transfer
     assert sentence in project.new("check", status=1)
     assert sentence in project.new("import_sqlite", status=2)
+
+
+@pytest.mark.slow_after(1)
+@pytest.mark.parametrize(("transfer", "sentence"), NOTHING)
+def test_settings_that_move_nothing(project: Project, transfer: str, sentence: str) -> None:
+    project.transfer = transfer
+    assert sentence in project.new("import_sqlite", "--dry-run", status=2)
 
 
 MIGRATIONS = [

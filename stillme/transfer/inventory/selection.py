@@ -94,6 +94,11 @@ def present_files(selection: Selection, notices: list[str]) -> list[LegacyFile]:
             found.append(file)
     if not conf().files:
         raise NoLegacyFile(f"The settings name no legacy file: set {conf().paths}.")
+    if not wanted and not selection.only_stores:
+        raise NoLegacyFile(
+            "No model is carried from a legacy file: TRANSFER leaves all of them out (LEAVE_OUT), "
+            "or none is of an app that it names (models)."
+        )
     if not found and not selection.only_stores:
         folders = ", ".join(sorted({str(file.path.absolute().parent) for file in wanted}))
         # One path may be mistyped; of several files none being there it is the folder.
