@@ -1,5 +1,7 @@
 """What the values of a Django field mean: its class decides, the nearest known ancestor's rule.
 
+A class that says of itself whose column it has (`get_internal_type`) is read like that one.
+
 A field class of your own that is no child of Django's, or has a column type of its own, is made
 known by the setting::
 
@@ -45,6 +47,9 @@ def kind_of(field: Field) -> Kind:
             return _by_internal_type(field)
         if "db_type" in vars(ancestor):
             break
+        if "get_internal_type" in vars(ancestor):
+            # A text that is encrypted is a TextField to the project, and a column of bytes.
+            return _by_internal_type(field)
     raise _unknown(field)
 
 

@@ -38,7 +38,23 @@ class Named(models.Field):  # type: ignore[type-arg]
         return "CharField"
 
 
+class Sealed(models.TextField):  # type: ignore[type-arg]
+    """A text for the project, bytes in the database."""
+
+    def get_internal_type(self) -> str:
+        return "BinaryField"
+
+
+class Counted(models.IntegerField):  # type: ignore[type-arg]
+    """A number for the project, a text in the database."""
+
+    def get_internal_type(self) -> str:
+        return "CharField"
+
+
 KINDS = [
+    (Sealed(), kinds.Binary()),
+    (Counted(max_length=9), kinds.Text(max_length=9)),
     (models.AutoField(primary_key=True), kinds.Integer()),
     (models.BigIntegerField(), kinds.Integer(*WIDE)),
     (models.SmallIntegerField(), kinds.Integer(-(2**15), 2**15 - 1)),
