@@ -59,7 +59,7 @@ MIGRATIONS = [
     ),
     (
         "INSERT INTO django_migrations (app, name, applied) VALUES ('stall', '0002_later', '2026')",
-        "the file has migrations that the project has not (stall.0002_later): take the version",
+        "`manage.py migrate stall --prune` on the SQLite file",
     ),
 ]
 
