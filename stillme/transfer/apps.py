@@ -3,6 +3,7 @@
 from importlib import import_module
 
 from django.apps import AppConfig, apps
+from django.db.models.signals import pre_migrate
 from django.utils.module_loading import module_has_submodule
 
 
@@ -22,8 +23,10 @@ class TransferConfig(AppConfig):
         from stillme.transfer import checks  # noqa: F401
         from stillme.transfer.conf import conf
         from stillme.transfer.project.models import build
+        from stillme.transfer.project.target import refuse_migrations
         from stillme.transfer.registry import registered
 
+        pre_migrate.connect(refuse_migrations)
         chosen = conf().apps
         for config in apps.get_app_configs():
             wanted = chosen is None or config.label in chosen

@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Warning, register
 from django.db import models
 
 from stillme.transfer.kinds import Reference, Timestamp
-from stillme.transfer.legacy import LegacyModel
+from stillme.transfer.legacy import EXTRA_COLUMN, LegacyModel
 from stillme.transfer.project.files import is_built
 from stillme.transfer.project.models import problems as own_problems
+from stillme.transfer.project.target import no_postgresql
 from stillme.transfer.registry import legacy_models, registered
+
+
+@register("transfer")
+def target_is_postgresql(
+    app_configs: Sequence[Any] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """A warning only: after a rollback the project may run on SQLite with the engine installed."""
+    said = no_postgresql()
+    return [Warning(f"{said}.", id="transfer.W001")] if said else []
 
 
 @register("transfer")
@@ -76,8 +86,9 @@ def _problems(model: type[LegacyModel]) -> list[CheckMessage]:
                 )
             )
     # A target without `legacy_extra` is fine: what it cannot keep is open in the inventory.
-    extra = next((f for f in target._meta.get_fields() if f.name == "legacy_extra"), None)
-    if extra is not None and not (isinstance(extra, models.JSONField) and extra.null):
+    extra = next((f for f in target._meta.get_fields() if f.name == EXTRA_COLUMN), None)
+    fits = isinstance(extra, models.JSONField) and extra.null
+    if extra is not None and model.keeps_extra() and not fits:
         problems.append(
             Error(
                 f"{target.__name__}.legacy_extra must be a nullable JSONField: "

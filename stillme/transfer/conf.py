@@ -11,7 +11,7 @@ entry has a default; docs/reference/settings.md lists them.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -143,7 +143,14 @@ def conf() -> TransferSettings:
             f"it knows {', '.join(sorted(name.upper() for name in known))}."
         )
     read = {name.lower(): value for name, value in given.items()}
-    read["files"] = {name: _file(name, entry) for name, entry in read.get("files", {}).items()}
+    files = read.get("files", {})
+    if not isinstance(files, Mapping):
+        raise ImproperlyConfigured(
+            'TRANSFER["FILES"] is no dictionary: give each file a short name, '
+            '{"shop": {"path": BASE_DIR / "db.sqlite3"}}.'
+        )
+    read["files"] = {name: _file(name, entry) for name, entry in files.items()}
+    read["leave_out"] = _names(read.get("leave_out", ()))
     made = TransferSettings(**read)
     _check(made)
     return made
@@ -167,8 +174,15 @@ def _check(made: TransferSettings) -> None:
             )
 
 
-def _file(name: str, entry: Mapping[str, Any]) -> FileSettings:
-    if "path" not in entry:
+def _names(given: str | Iterable[str]) -> tuple[str, ...]:
+    """A single name may go without its list."""
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _file(name: str, entry: Any) -> FileSettings:
+    if not isinstance(entry, Mapping):
+        entry = {"path": entry}
+    if not entry.get("path"):
         raise ImproperlyConfigured(f'TRANSFER["FILES"][{name!r}] has no "path".')
     known = [each.name for each in fields(FileSettings)]
     if unknown := sorted(set(entry) - set(known)):
@@ -181,6 +195,6 @@ def _file(name: str, entry: Mapping[str, Any]) -> FileSettings:
         Path(entry["path"]),
         entry.get("alias", f"legacy_{name}"),
         str(zone),
-        tuple(label.lower() for label in entry.get("models", ())),
+        tuple(label.lower() for label in _names(entry.get("models", ()))),
         bool(entry.get("optional")),
     )

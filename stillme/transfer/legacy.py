@@ -20,6 +20,9 @@ from stillme.transfer.kinds import Kind, Twin, WhenSet
 # Storage class -> the Django type whose lookups fit such values.
 _FIELD_TYPES = {"integer": "BigIntegerField", "real": "FloatField", "text": "TextField"}
 
+# The target column that keeps, as JSON, the legacy columns that nobody declared.
+EXTRA_COLUMN = "legacy_extra"
+
 # Legacy models live in a registry of their own. In Django's they would turn up in every domain's
 # migrations, content types, permissions, `dumpdata` and `flush`, although nothing of theirs is in
 # the target database; reading through the ORM needs none of that.
@@ -141,3 +144,14 @@ class LegacyModel(models.Model):
         from django.apps import apps
 
         return apps.get_model(cls.legacy.target)
+
+    @classmethod
+    def keeps_extra(cls) -> bool:
+        """Whether the target keeps columns that nobody declared.
+
+        A column of that name that the legacy table has itself is one like any other.
+        """
+        if any(column.target_name == EXTRA_COLUMN for column in cls.columns()):
+            return False
+        fields = cls.target_model()._meta.local_concrete_fields
+        return any(field.column == EXTRA_COLUMN for field in fields)

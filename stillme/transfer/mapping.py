@@ -21,13 +21,13 @@ from stillme.transfer import kinds
 from stillme.transfer.identity import TableId
 from stillme.transfer.key_columns import KeyColumns
 from stillme.transfer.kinds import Kind, Twin, WhenSet
+from stillme.transfer.legacy import EXTRA_COLUMN as EXTRA_COLUMN
 from stillme.transfer.legacy import LegacyModel
 from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.plumbing.quoting import ABREAST
 from stillme.transfer.project.fields import UnknownField, kind_of
 from stillme.transfer.sqlite.schema.found import FoundSchema, FoundTable, folded
 
-EXTRA_COLUMN = "legacy_extra"
 # Counts up whenever the treatment of some value changes: chunks of another policy are re-read.
 POLICY_VERSION = 1
 
@@ -158,7 +158,7 @@ def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | N
         return None
     target = model.target_model()
     placed, undeclared = _place(model, table, target)
-    keeps = any(field.column == EXTRA_COLUMN for field in target._meta.local_concrete_fields)
+    keeps = model.keeps_extra()
     key_names = {column.target_name for column in model.columns() if column.is_key}
     of_pk = [str(field.column) for field in target._meta.pk_fields]
     keys = KeyColumns(
@@ -174,7 +174,9 @@ def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | N
     derived = tuple(
         (name, rule) for name, rule in model.legacy.derived.items() if name not in taken
     )
-    left = _left_over(target, taken | {name for name, _ in derived})
+    left = _left_over(
+        target, taken | {name for name, _ in derived} | ({EXTRA_COLUMN} if keeps else set())
+    )
     schema_name, target_table = split_table(target._meta.db_table)
     clock = model.legacy.clock
     return TableMapping(
@@ -266,9 +268,8 @@ def _kind_of_target(model: type[LegacyModel], name: str, field: models.Field) ->
 
 
 def _left_over(target: type[models.Model], taken: set[str]) -> list[models.Field]:  # type: ignore[type-arg]
-    not_left = taken | {EXTRA_COLUMN}
     fields = target._meta.local_concrete_fields
-    return [f for f in fields if f.column not in not_left and not f.generated]
+    return [f for f in fields if f.column not in taken and not f.generated]
 
 
 def _unfilled(field: models.Field) -> Unfilled | None:  # type: ignore[type-arg]

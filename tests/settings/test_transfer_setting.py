@@ -30,11 +30,21 @@ def test_a_file_may_have_a_time_zone_of_its_own(settings: Any) -> None:
     assert [time_zone(name) for name in files] == ["Europe/Berlin", "auto"]
 
 
+def test_one_name_may_go_without_its_list_and_a_path_without_its_entry(settings: Any) -> None:
+    files = {"shop": Path("/srv/shop.db"), "b": {"path": "b.db", "models": "Stats"}}
+    settings.TRANSFER = {"FILES": files, "LEAVE_OUT": "sessions"}
+    assert conf().leave_out == ("sessions",)
+    assert conf().files["b"].models == ("stats",)
+    assert conf().files["shop"].path == Path("/srv/shop.db")
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
         ({"FILE": {}}, "TRANSFER has no entry FILE"),
         ({"FILES": {"shop": {}}}, r"\['shop'\] has no \"path\""),
+        ({"FILES": {"shop": {"path": None}}}, r"\['shop'\] has no \"path\""),
+        ({"FILES": ["shop.db"]}, r'"FILES"\] is no dictionary: give each file a short name'),
         ({"FILES": {"shop": {"path": "a.db", "model": ["a"]}}}, r"\['shop'\] has no entry model:"),
         ({**SHOP, "PREFIX": "drop table;"}, "is 'drop table;'"),
         ({**SHOP, "PREFIX": ""}, "is ''"),

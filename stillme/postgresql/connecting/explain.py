@@ -6,6 +6,8 @@ import errno
 import re
 from collections.abc import Iterator
 
+from django.apps import apps
+
 from stillme.postgresql.embedded import EmbeddedServerError
 
 SET_URL = "check DATABASE_URL (without it the embedded server is used)"
@@ -117,8 +119,24 @@ STATES = {
 }
 
 
+# What a project calls it that has no command and no variable of StillMe's.
+_ELSEWHERE = {
+    SET_URL: 'check DATABASES["default"]',
+    "DATABASE_URL": 'DATABASES["default"]',
+    "`python manage.py create_database`": "`createdb`",
+}
+
+
 def explain_operational_error(error: BaseException) -> str:
     """One sentence on a database error, without secrets, saying what to do where that is known."""
+    sentence = _sentence(error)
+    if apps.apps_ready and not apps.is_installed("stillme.postgresql"):
+        for here, elsewhere in _ELSEWHERE.items():
+            sentence = sentence.replace(here, elsewhere)
+    return sentence
+
+
+def _sentence(error: BaseException) -> str:
     if isinstance(error, EmbeddedServerError):
         return str(error)
     if any(_is_broken(link) for link in _chain(error)):

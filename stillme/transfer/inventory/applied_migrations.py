@@ -16,7 +16,7 @@ from django.db.migrations.loader import MigrationLoader
 from stillme.transfer.conf import conf
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.project.files import built_files, file_of, is_built
-from stillme.transfer.project.models import APPLIED, OWN, project_models
+from stillme.transfer.project.models import APPLIED, project_models
 from stillme.transfer.sqlite.copying.snapshot import Snapshot
 
 _SHOWN = 8
@@ -34,7 +34,8 @@ def refuse_other_migrations(snapshot: Snapshot, *, is_live: bool = False) -> Non
     if not is_built(file) or snapshot.schema.table(APPLIED) is None:
         return
     carried = {m._meta.app_label for m in project_models() if file_of(m) == file}
-    asked = carried - {*OWN} - set(conf().leave_out)
+    left = {name.lower() for name in conf().leave_out}
+    asked = {label for label in carried if label.lower() not in left}
     with closing(snapshot.open()) as connection:
         rows = connection.execute(f"SELECT app, name FROM {APPLIED}").fetchall()
     applied = {(str(app), str(name)) for app, name in rows if app in asked}
@@ -56,7 +57,8 @@ def refuse_other_migrations(snapshot: Snapshot, *, is_live: bool = False) -> Non
     if unknown:
         raise LegacyFileError(
             f"{file}: the file has migrations that the project has not ({_listed(unknown)}): "
-            "take the version of the project that wrote the file."
+            "take the version of the project that wrote the file. If you deleted them after "
+            f"squashing, run `manage.py migrate {min(unknown)[0]} --prune` on the SQLite file."
         )
 
 

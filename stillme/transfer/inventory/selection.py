@@ -92,13 +92,22 @@ def present_files(selection: Selection, notices: list[str]) -> list[LegacyFile]:
             notices.append(f"{file.name}: {file.path} {what}{named}, skipped.")
         else:
             found.append(file)
+    if not conf().files:
+        raise NoLegacyFile(f"The settings name no legacy file: set {conf().paths}.")
+    if not wanted and not selection.only_stores:
+        raise NoLegacyFile(
+            "No model is carried from a legacy file: TRANSFER leaves all of them out (LEAVE_OUT), "
+            "or none is of an app that it names (models)."
+        )
     if not found and not selection.only_stores:
-        folders = ", ".join(sorted({str(file.path.parent) for file in wanted}))
+        folders = ", ".join(sorted({str(file.path.absolute().parent) for file in wanted}))
+        # One path may be mistyped; of several files none being there it is the folder.
+        which = f" ({wanted[0].path.name} {absence(wanted[0].path)})" if len(wanted) == 1 else ""
         there = [f"--file {store.name}" for store in stores() if store.is_present()]
         alone = f", or name what is there: {', '.join(there)}" if there else ""
         below = f" Files of these names are in {near}." if (near := _below(wanted)) else ""
         raise NoLegacyFile(
-            f"No legacy file with tables in {folders}: set where the files are "
+            f"No legacy file with tables in {folders}{which}: set where the files are "
             f"({conf().paths}){alone}.{below}"
         )
     return found

@@ -41,6 +41,7 @@ from stillme.transfer.plumbing.interrupts import Interrupted, interruptible
 from stillme.transfer.plumbing.scratch import clear_temporary
 from stillme.transfer.postgresql.lock_watch import telling_waits
 from stillme.transfer.project.models import require_complete
+from stillme.transfer.project.target import no_postgresql
 from stillme.transfer.records.required import require_records
 from stillme.transfer.sqlite.reading.connect import TOO_WIDE
 from stillme.visible import fitting_error, visible
@@ -227,6 +228,8 @@ def _explain_legacy_error(error: Exception) -> str:
 
 
 def _explain_database_error(error: BaseException) -> str:
+    if said := no_postgresql():
+        return f"{said}."
     if sqlstate(error) in _NO_TABLE:
         try:
             require_records("default")

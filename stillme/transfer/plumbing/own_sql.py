@@ -17,6 +17,21 @@ from stillme.transfer.conf import conf
 
 OWN = conf().prefix
 _MARK = re.compile(rf"/\* {OWN} (\w+) v(\d+) sha256:([0-9a-f]{{16}}) \*/")
+# Of a name in PostgreSQL, in bytes.
+_LONGEST_NAME = 63
+
+
+def capture_function(schema: str, table: str) -> str:
+    """The name, within schema `transfer`, of a target table's capture function.
+
+    Another one for each table. PostgreSQL cuts names without an error, and cut ones may be equal.
+    """
+    name = f"capture_{schema}_{table}"
+    if len(name.encode()) <= _LONGEST_NAME and "_" not in schema:
+        return name
+    digest = hashlib.sha256(f'"{schema}"."{table}"'.encode()).hexdigest()[:12]
+    start = name.encode()[: _LONGEST_NAME - len(digest) - 1].decode(errors="ignore")
+    return f"{start}_{digest}"
 
 
 class Health(StrEnum):

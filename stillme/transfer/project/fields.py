@@ -1,5 +1,7 @@
 """What the values of a Django field mean: its class decides, the nearest known ancestor's rule.
 
+A class that says of itself whose column it has (`get_internal_type`) is read like that one.
+
 A field class of your own that is no child of Django's, or has a column type of its own, is made
 known by the setting::
 
@@ -24,6 +26,7 @@ from stillme.transfer.project.files import file_of, zone_of
 
 Field = Any  # models.Field; its two type parameters say nothing here
 Rule = Callable[[Field], Kind]
+_POSTGRESQLS = "django.contrib.postgres."
 
 
 class UnknownField(Exception):
@@ -44,6 +47,9 @@ def kind_of(field: Field) -> Kind:
             return _by_internal_type(field)
         if "db_type" in vars(ancestor):
             break
+        if "get_internal_type" in vars(ancestor):
+            # A text that is encrypted is a TextField to the project, and a column of bytes.
+            return _by_internal_type(field)
     raise _unknown(field)
 
 
@@ -57,6 +63,13 @@ def _by_internal_type(field: Field) -> Kind:
 
 def _unknown(field: Field) -> UnknownField:
     name = f"{type(field).__module__}.{type(field).__qualname__}"
+    if any(ancestor.__module__.startswith(_POSTGRESQLS) for ancestor in type(field).__mro__):
+        # Wagtail's search index: another model on each of the two.
+        return UnknownField(
+            f"{field.model._meta.label}.{field.name} is a {name}, which SQLite does not have: name "
+            f'{field.model._meta.label} in TRANSFER["LEAVE_OUT"], and let the project fill its '
+            "table in PostgreSQL"
+        )
     return UnknownField(
         f"{field.model._meta.label}.{field.name} is a {name}, whose values nobody here knows: say "
         f'what they are in TRANSFER["FIELDS"][{name!r}], or name {field.model._meta.label} in '

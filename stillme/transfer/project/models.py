@@ -7,6 +7,7 @@ table that Django makes by itself. `tables` knows the table's name in the file.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
@@ -35,7 +36,7 @@ from stillme.transfer.project.tables import legacy_table, problems_of_names
 from stillme.transfer.registry import circle, registered
 
 # The engine and its pages: their records come to be in PostgreSQL.
-OWN = ("transfer", "pages")
+OWN = ("stillme.transfer", "stillme.pages")
 # Where Django records which migrations were applied.
 APPLIED = "django_migrations"
 # It is asked for the types that Django gives its columns, and never opened.
@@ -126,7 +127,7 @@ def project_models() -> list[Model]:
         if model._meta.managed
         and not model._meta.proxy
         and not model._meta.swapped
-        and model._meta.app_label not in OWN
+        and model._meta.app_config.name not in OWN
         and router.allow_migrate_model(TARGET, model)
     ]
 
@@ -139,13 +140,13 @@ def is_left_out(model: Model) -> bool:
 def _build(model: Model, file: str) -> None:
     problems.extend(problems_of_names(model))
     problems.extend(_problems_of_key(model))
-    columns = {}
+    columns: dict[str, Column] = {}
     for field in model._meta.local_concrete_fields:
         if field.generated:
             # PostgreSQL computes it by itself.
             continue
         try:
-            columns[_attribute(field)] = Column(
+            columns[_attribute(field, columns)] = Column(
                 _key(field) if field in model._meta.pk_fields else _value(field),
                 _declaration(field),
                 db_column=field.column,
@@ -254,10 +255,12 @@ def _why_not(model: Model) -> str:
     return "no file has it" if model in project_models() else "it has no table here"
 
 
-def _attribute(field: Any) -> str:
-    """The attribute of a column: its field's, unless every LegacyModel has one of that name."""
+def _attribute(field: Any, taken: Collection[str]) -> str:
+    """The attribute of a column: its field's, unless LegacyModel or another column has the name."""
     name: str = field.attname
-    return f"legacy_{name}" if hasattr(LegacyModel, name) else name
+    while hasattr(LegacyModel, name) or name.lower() == "legacy" or name in taken:
+        name = f"legacy_{name}"
+    return name
 
 
 def _declaration(field: Any) -> str:

@@ -128,7 +128,7 @@ class _Builder:
             value = values[column.target]
             cell = ("null", None) if value is None else judge.rebuilt(value, self._case.clock)
             cells[column.legacy] = cell
-        extra = json.loads(values.get(EXTRA_COLUMN) or "{}")
+        extra = json.loads((self._mapping.extra and values.get(EXTRA_COLUMN)) or "{}")
         return {**cells, **{name: _extra(extra.get(name)) for name in self._mapping.extra}}
 
     def _insert(self, rowid: int | None, cells: dict[str, Cell]) -> None:

@@ -1,9 +1,13 @@
 """Rows that name their parents by a unique column; run by `manage.py shell` on either side."""
 
-from lands.models import Land, Letter, Line, Stamp, Town
+from lands.models import Land, Letter, Line, Note, Stamp, Town
+from pages.models import Page
 
 
 def fill(codes="ab", base=0):
+    above = Note.objects.create(text="above", legacy_extra={"a": base})
+    Note.objects.create(text="below", above=above, legacy=base)
+    Page.objects.create(title=f"page {base}")
     for place, code in enumerate(codes):
         land = Land.objects.create(code=f"{code}1", name=f"Land {code}")
         line = Line.objects.create(number=base + 100 + place)

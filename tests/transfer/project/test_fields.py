@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import Group, Permission, User
+from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.test.utils import isolate_apps
 
@@ -37,7 +38,23 @@ class Named(models.Field):  # type: ignore[type-arg]
         return "CharField"
 
 
+class Sealed(models.TextField):  # type: ignore[type-arg]
+    """A text for the project, bytes in the database."""
+
+    def get_internal_type(self) -> str:
+        return "BinaryField"
+
+
+class Counted(models.IntegerField):  # type: ignore[type-arg]
+    """A number for the project, a text in the database."""
+
+    def get_internal_type(self) -> str:
+        return "CharField"
+
+
 KINDS = [
+    (Sealed(), kinds.Binary()),
+    (Counted(max_length=9), kinds.Text(max_length=9)),
     (models.AutoField(primary_key=True), kinds.Integer()),
     (models.BigIntegerField(), kinds.Integer(*WIDE)),
     (models.SmallIntegerField(), kinds.Integer(-(2**15), 2**15 - 1)),
@@ -156,3 +173,15 @@ def test_a_named_column_in_a_circle_is_refused(monkeypatch: pytest.MonkeyPatch) 
     assert "tests.Clerk.chief refers to tests.Clerk.code" in chief
     monkeypatch.setattr(project_models, "circle", lambda file, table: set())
     assert len(project_models._named_in_circles([Office, Clerk])) == 1
+
+
+@isolate_apps("stillme.transfer")
+def test_a_field_that_sqlite_does_not_have() -> None:
+    class Entry(models.Model):
+        words = SearchVectorField()
+
+        class Meta:
+            app_label = "transfer"
+
+    with pytest.raises(UnknownField, match=r"SQLite does not have: name transfer\.Entry in"):
+        kind_of(Entry._meta.get_field("words"))

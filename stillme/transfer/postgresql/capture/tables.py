@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stillme.transfer.mapped_column import spelled_key
 from stillme.transfer.mapping import split_table
+from stillme.transfer.plumbing.own_sql import capture_function
 from stillme.transfer.registry import legacy_files, legacy_models
-
-# Of PostgreSQL, in bytes.
-_LONGEST_NAME = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +31,8 @@ class TargetTable:
 
     @property
     def function(self) -> str:
-        """The capture function's name, within schema transfer: another one for each table.
-
-        PostgreSQL cuts names without an error, and cut ones may be equal.
-        """
-        name = f"capture_{self.schema}_{self.table}"
-        if len(name.encode()) <= _LONGEST_NAME and "_" not in self.schema:
-            return name
-        digest = hashlib.sha256(self.relation.encode()).hexdigest()[:12]
-        start = name.encode()[: _LONGEST_NAME - len(digest) - 1].decode(errors="ignore")
-        return f"{start}_{digest}"
+        """The capture function's name, within schema transfer."""
+        return capture_function(self.schema, self.table)
 
 
 def target_tables(files: Sequence[str]) -> list[TargetTable]:

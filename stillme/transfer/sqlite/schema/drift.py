@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from stillme.transfer.legacy import Column, LegacyModel
-from stillme.transfer.mapping import EXTRA_COLUMN
 from stillme.transfer.project.files import is_built
 from stillme.transfer.project.models import decision_about
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE, FREEZE_PREFIX, PREFIX
@@ -63,7 +62,7 @@ def _columns(file: str, model: type[LegacyModel], table: FoundTable) -> Iterator
     declared = {folded(str(c.column)): c for c in model.columns()}
     targets = {c.column for c in model.target_model()._meta.local_concrete_fields}
     # A target may do without the column that keeps what nobody declared.
-    lost = "goes to legacy_extra" if EXTRA_COLUMN in targets else "is not carried"
+    lost = "goes to legacy_extra" if model.keeps_extra() else "is not carried"
     for column in model.columns():
         found = table.column(str(column.column))
         if found is None:

@@ -88,8 +88,8 @@ def _bring_in(
 ) -> None:
     """From the stage into the target, the quarantine and the kept cells."""
     job = source.job
-    set_orphans_aside(alias, source, merged, find_raw, later)
-    merge_stage(alias, job, merged, find_raw, resolves=into_quarantine)
+    set_orphans_aside(alias, job, merged, find_raw, later)
+    merge_stage(alias, job, merged, find_raw, resolves=into_quarantine, later=later)
     if into_quarantine:
         quarantine_rows(alias, job.mapping, job.run_id, merged.set_aside)
     keep_cells(alias, job.mapping, job.run_id, merged.kept.values())

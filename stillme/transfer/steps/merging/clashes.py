@@ -1,9 +1,11 @@
-"""Staged rows that clash with other rows over a unique index of the target.
+"""Staged rows that PostgreSQL refuses next to the other rows, or for what it computes of them.
 
 Two rows of the file may have changed places: written one by one, the first clashes with what the
 second still is. Then the changed rows are deleted and inserted again. Or the target has a unique
 index that the file has not, or that finds texts equal which SQLite tells apart (`lower('Ä')`): then
-the first row by key stays, and the others are quarantined as `refused_by_target`.
+the first row by key stays, and the others are quarantined as `refused_by_target`. So is a row of
+which an index cannot hold an entry (a text of 5,000 characters), or whose generated column is
+beyond its type: SQLite computes with 64 bits, PostgreSQL with those of the columns.
 
 Everything is tried in a savepoint that is rolled back, and done for good outside of it: rows that a
 savepoint wrote would bear the number of a subtransaction, which no write mark names.
@@ -16,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
-from django.db import IntegrityError, connections, transaction
+from django.db import DatabaseError, connections, transaction
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.key_columns import Condition
@@ -26,14 +28,16 @@ from stillme.transfer.postgresql.copy import STAGE, execute, fetch_all, quoted
 from stillme.transfer.postgresql.distributed import refuse_where_distributed
 
 Row = tuple[Any, ...]
+# A value that cannot be computed, a constraint, an index entry that is too long.
+_ABOUT_A_ROW = ("22", "23", "54")
 
 
 @dataclass(frozen=True, slots=True)
 class Clashes:
-    """What a plain merge of the stage would clash over.
+    """What a plain merge of the stage would be refused for.
 
     `rewrite`: changed rows must be deleted and inserted again. `refused` are staged keys, each with
-    PostgreSQL's message, that clash even so.
+    PostgreSQL's message, that it refuses even so.
     """
 
     rewrite: bool = False
@@ -47,7 +51,7 @@ def find_clashes(
 
     Raises TransferError where deleting a row would delete those that refer to it.
     """
-    if not has_unique_index(alias, mapping) or _refusal(alias, mapping, merge) is None:
+    if not _may_refuse(alias, mapping) or _refusal(alias, mapping, merge) is None:
         return Clashes()
     _refuse_cascades(alias, mapping)
     refused: list[tuple[Row, str]] = []
@@ -77,6 +81,21 @@ def has_unique_index(alias: str, mapping: TableMapping) -> bool:
     return bool(fetch_all(alias, query, [mapping.relation])[0][0])
 
 
+def _may_refuse(alias: str, mapping: TableMapping) -> bool:
+    """Whether the target may refuse rows that the stage took: it has no indexes but the key's.
+
+    Entries of a fixed length always fit.
+    """
+    query = (
+        "SELECT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = %s::regclass "
+        "AND attgenerated <> '') OR EXISTS (SELECT 1 FROM pg_index AS i WHERE indrelid = "
+        "%s::regclass AND NOT indisprimary AND (indisunique OR indisexclusion OR indexprs IS NOT "
+        "NULL OR indpred IS NOT NULL OR EXISTS (SELECT 1 FROM pg_attribute "
+        "WHERE attrelid = i.indexrelid AND attlen < 0)))"
+    )
+    return bool(fetch_all(alias, query, [mapping.relation] * 2)[0][0])
+
+
 def _refuse_cascades(alias: str, mapping: TableMapping) -> None:
     query = (
         "SELECT conrelid::regclass::text FROM pg_constraint WHERE confrelid = %s::regclass "
@@ -84,10 +103,10 @@ def _refuse_cascades(alias: str, mapping: TableMapping) -> None:
     )
     if found := fetch_all(alias, query, [mapping.relation]):
         raise TransferError(
-            f"Rows of {mapping.target} clash over a unique index, and would have to be deleted and "
-            f"inserted again; but {found[0][0]} deletes or changes its own rows with them (ON "
-            "DELETE): nothing was changed. Take that rule off its foreign key, then run the same "
-            "command again."
+            f"PostgreSQL refuses rows of {mapping.target} (a unique index, say), which would have "
+            f"to be deleted and inserted again; but {found[0][0]} deletes or changes its own rows "
+            "with them (ON DELETE): nothing was changed. Take that rule off its foreign key, then "
+            "run the same command again."
         )
 
 
@@ -98,7 +117,7 @@ def _refusal(alias: str, mapping: TableMapping, work: Callable[[], object]) -> s
             _ask_at_once(alias, mapping)
             work()
             transaction.set_rollback(True, using=alias)
-    except IntegrityError as error:
+    except DatabaseError as error:
         return _message(error)
     return None
 
@@ -126,9 +145,10 @@ def _bisect(alias: str, mapping: TableMapping, keys: Sequence[Row]) -> list[tupl
     try:
         with transaction.atomic(using=alias):
             _insert(alias, mapping, mapping.key_columns.target_among(keys, "s"))
-    except IntegrityError as error:
+    except DatabaseError as error:
+        message = _message(error)
         if len(keys) == 1:
-            return [(keys[0], _message(error))]
+            return [(keys[0], message)]
         middle = len(keys) // 2
         left = _bisect(alias, mapping, keys[:middle])
         return left + _bisect(alias, mapping, keys[middle:])
@@ -148,7 +168,9 @@ def _insert(alias: str, mapping: TableMapping, among: Condition) -> None:
     )
 
 
-def _message(error: IntegrityError) -> str:
+def _message(error: DatabaseError) -> str:
+    """PostgreSQL's message about a row. Raises the error where it is about something else."""
     cause = error.__cause__
-    primary = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
-    return primary or str(error)
+    if not isinstance(cause, psycopg.Error) or (cause.sqlstate or "")[:2] not in _ABOUT_A_ROW:
+        raise error
+    return cause.diag.message_primary or str(error)

@@ -79,7 +79,7 @@ def present_keys(alias: str, mapping: TableMapping, keys: Iterable[Key]) -> set[
 def _differing(
     alias: str, source: TableSource, merged: Merged, condition: str, values: Sequence[object]
 ) -> list[str]:
-    set_orphans_aside(alias, source, merged, source.raw.keys)
+    set_orphans_aside(alias, source.job, merged, source.raw.keys)
     mapping = source.job.mapping
     keys = mapping.key_columns
     absent = [keys.target_null("s"), keys.target_null("t")]

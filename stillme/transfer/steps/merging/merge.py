@@ -9,7 +9,7 @@ alone and named as a conflict, unless the operator said `--overwrite`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.db import connections
@@ -61,7 +61,7 @@ def merge_range(
         return merged
     create_stage(connections[alias], mapping)
     fill_stage(alias, source, key_range, merged, read)
-    set_orphans_aside(alias, source, merged, source.raw.keys)
+    set_orphans_aside(alias, source.job, merged, source.raw.keys)
     within = key_range.in_target(mapping, "t")
     table = staged_table(alias, mapping)
     if table.is_near:
@@ -79,10 +79,12 @@ def merge_stage(
     table: NearTable | None = None,
     *,
     resolves: bool = True,
+    later: Collection[str] = (),
 ) -> None:
     """Insert and update from the stage; rows that the target side changed are left alone.
 
-    Rows that clash with others over a unique index are set aside; `find_raw` gives their raw rows.
+    Rows that PostgreSQL refuses next to the others are set aside, and those of the same table that
+    refer to them; `find_raw` gives their raw rows, `later` is what `set_orphans_aside` says.
     `within` is a condition on the target `t`, with its parameters, that holds for every staged
     key: it spares the server a look at the whole table. With `resolves` the quarantine records
     of staged rows are marked as repaired.
@@ -113,7 +115,14 @@ def merge_stage(
         return updated, table.insert(mapping.target_columns, condition, values)
 
     clashes = find_clashes(alias, mapping, to_update, merge) if table.is_near else Clashes()
-    _set_clashing_aside(alias, mapping, clashes, merged, find_raw)
+    if clashes.rewrite:
+        delete_rows(alias, mapping, mapping.relation, to_update)
+    if clashes.refused:
+        _set_clashing_aside(alias, mapping, clashes, merged, find_raw)
+        if mapping.refers_to_itself:
+            set_orphans_aside(alias, job, merged, find_raw, later)
+        staged_keys = set(fetch_all(alias, f"SELECT {keys.target()} FROM {STAGE}"))
+        to_update = [key for key in to_update if key in staged_keys]
     # The kept cells of staged rows are written again.
     staged = f"SELECT {keys.target_text('s')} FROM {STAGE} AS s"
     kept = f"DELETE FROM {KeptCell._meta.db_table} WHERE {OF_TABLE} AND key IN ({staged})"
@@ -121,9 +130,6 @@ def merge_stage(
     if resolves:
         _resolve(alias, mapping)
     if clashes.rewrite:
-        delete_rows(alias, mapping, mapping.relation, to_update)
-        refused = {key for key, _ in clashes.refused}
-        to_update = [key for key in to_update if key not in refused]
         merged.outcome.updated += len(to_update)
         merged.outcome.inserted -= len(to_update)
         to_update = []

@@ -14,9 +14,9 @@ from stillme.transfer.keys import Key
 from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.copy import STAGE, fetch_all, quoted
+from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.sqlite.reading.stored_rows import RawRow
 from stillme.transfer.steps.merging.staging import Merged
-from stillme.transfer.steps.rows.table_source import Source
 from stillme.transfer.steps.rows.unusual_rows import SetAside, key_as_text
 
 FindRaw = Callable[[Iterable[Key]], Iterable[RawRow]]
@@ -26,7 +26,7 @@ _FIRST = ("no_key", "missing_column", "refused_by_target", "missing_parent")
 
 def set_orphans_aside(
     alias: str,
-    source: Source,
+    job: TableJob,
     merged: Merged,
     find_raw: FindRaw,
     later: Collection[str] = (),
@@ -38,20 +38,20 @@ def set_orphans_aside(
     `find_raw` gives the raw rows of keys. Stage and parents are asked by two statements, because
     they may be on different nodes.
     """
-    while _take_out(alias, source, merged, find_raw, later) and source.job.mapping.refers_to_itself:
+    while _take_out(alias, job, merged, find_raw, later) and job.mapping.refers_to_itself:
         # What was taken out may have been a parent of what is left.
         continue
-    _give_first_reason(alias, source, merged)
+    _give_first_reason(alias, job, merged)
 
 
 def _take_out(
-    alias: str, source: Source, merged: Merged, find_raw: FindRaw, later: Collection[str]
+    alias: str, job: TableJob, merged: Merged, find_raw: FindRaw, later: Collection[str]
 ) -> bool:
     """Whether any row was taken out."""
-    mapping = source.job.mapping
+    mapping = job.mapping
     keys = mapping.key_columns
     some = False
-    for column, parent in _references(source):
+    for column, parent in _references(job):
         if parent.declared_table in later:
             continue
         name = quoted(column.target)
@@ -80,11 +80,11 @@ def _take_out(
     return some
 
 
-def _references(source: Source) -> Iterator[tuple[MappedColumn, TableMapping]]:
+def _references(job: TableJob) -> Iterator[tuple[MappedColumn, TableMapping]]:
     """References whose parent table is there; without it the row was set aside before."""
-    for column, table in source.job.mapping.references():
-        parent = source.job.parents[table]
-        if table in source.job.later:
+    for column, table in job.mapping.references():
+        parent = job.parents[table]
+        if table in job.later:
             continue
         if parent is not None and parent.named_by(column) is not None:
             yield column, parent
@@ -134,15 +134,15 @@ def parent_sentence(parent: TableMapping) -> str:
     return f"{parent.target} has no such row any more."
 
 
-def _give_first_reason(alias: str, source: Source, merged: Merged) -> None:
+def _give_first_reason(alias: str, job: TableJob, merged: Merged) -> None:
     """Of several reasons the one of the first column counts, as docs/reference/values.md says.
 
     A row that was set aside for its third column, and whose first one names a missing parent, gets
     the reason `missing_parent`.
     """
-    mapping = source.job.mapping
+    mapping = job.mapping
     places = {column.legacy: place for place, column in enumerate(mapping.columns)}
-    for column, parent in _references(source):
+    for column, parent in _references(job):
         later = {
             place: value
             for place, row in enumerate(merged.set_aside)

@@ -13,6 +13,7 @@ from typing import Any
 
 from stillme.transfer.conf import conf
 from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.plumbing.own_sql import capture_function
 from stillme.transfer.verify.sides.target_table import select, select_all
 
 _KINDS = {
@@ -67,14 +68,11 @@ SELECT flag, what FROM pg_class, LATERAL (VALUES
 ) AS flags(flag, what, is_right) WHERE pg_class.oid = {oid} AND NOT is_right
 """
 _ROLE = "SELECT current_setting('session_replication_role')"
-# The engine's own, each with the function that it calls (capture-and-cut-over.md).
-_OWN_TRIGGERS = {
-    **{
-        f"{conf().prefix}_capture_{event}": "capture_{schema}_{table}"
-        for event in ("insert", "update", "delete", "truncate")
-    },
-    f"{conf().prefix}_freeze": "refuse_write",
-}
+# The engine's own (capture-and-cut-over.md): those that call the table's capture function.
+_CAPTURES = frozenset(
+    f"{conf().prefix}_capture_{event}" for event in ("insert", "update", "delete", "truncate")
+)
+_FREEZES = f"{conf().prefix}_freeze"
 # PostgreSQL's own ones have numbers below. WITH INOUT ('i') has no function of somebody's.
 _CASTS = """
 SELECT format_type(castsource, NULL), format_type(casttarget, NULL), castfunc::regproc::text
@@ -162,8 +160,10 @@ class Relation:
     def _acting(self, rules: Rows, triggers: Rows) -> Iterator[Finding]:
         for (name,) in rules:
             yield self._about("no rule", f"the rule {name}", "it changes what is written")
+        owned = {name: capture_function(self.schema, self.table) for name in _CAPTURES}
+        owned[_FREEZES] = "refuse_write"
         for name, schema, function in triggers:
-            own = _OWN_TRIGGERS.get(name, "").format(schema=self.schema, table=self.table)
+            own = owned.get(name)
             if schema != "transfer" or function != own:
                 words = f"the trigger {name}, which calls {schema}.{function}"
                 yield self._about("no trigger", words, "it may change what is written")

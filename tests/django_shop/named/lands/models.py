@@ -3,6 +3,7 @@
 import uuid
 
 from django.db import models
+from django.db.models import F
 
 
 class Land(models.Model):
@@ -32,3 +33,21 @@ class Letter(models.Model):
     # Names of tables that PostgreSQL can hold, and of what is made for them.
     seen_by_everybody_who_has_carried_it_so_far = models.ManyToManyField(Town, related_name="+")
     seen_by_everybody_who_has_carried_it_since = models.ManyToManyField(Town, related_name="+")
+
+
+class Note(models.Model):
+    """Columns of names that the engine has itself, and what PostgreSQL may refuse."""
+
+    legacy = models.IntegerField(default=1)
+    columns = models.IntegerField(default=2)
+    legacy_columns = models.IntegerField(default=3)
+    legacy_extra = models.JSONField(default=dict)
+    # An index entry of PostgreSQL's takes 2,704 bytes.
+    text = models.TextField(db_index=True)
+    above = models.ForeignKey("self", models.CASCADE, null=True)
+    # PostgreSQL adds two integers in 32 bits.
+    sum = models.GeneratedField(
+        expression=F("legacy") + F("columns"),
+        output_field=models.BigIntegerField(),
+        db_persist=True,
+    )

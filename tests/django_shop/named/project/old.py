@@ -3,7 +3,7 @@
 import os
 
 SECRET_KEY = "only-for-tests"
-INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "lands"]
+INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "lands", "pages"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["OLD_FILE"]}}
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
