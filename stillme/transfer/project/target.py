@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db import connections
 
+from stillme.transfer.conf import conf
 from stillme.transfer.project.files import TARGET
 
 ENGINE = "transfer"
@@ -26,8 +27,13 @@ def no_postgresql(alias: str = TARGET) -> str:
 
 
 def refuse_migrations(using: str, plan: Any = (), **_: Any) -> None:
-    """Before `migrate` begins, which would end in the middle. Raises CommandError."""
+    """Before `migrate` begins, which would end in the middle. Raises CommandError.
+
+    Of a legacy file its first write is refused, by another sentence.
+    """
+    if using in {file.alias for file in conf().files.values()}:
+        return
     if any(migration.app_label == ENGINE for migration, _ in plan) and (
         said := no_postgresql(using)
     ):
-        raise CommandError(f"{said}. Nothing was migrated.")
+        raise CommandError(f"{said}. Nothing was migrated.", returncode=2)
