@@ -78,7 +78,7 @@ def test_a_default_database_that_is_still_the_file(project: Project) -> None:
     before = project.file.read_bytes()
     sentence = 'DATABASES["default"] has the ENGINE django.db.backends.sqlite3'
     assert f"(transfer.W001) {sentence}" in project.new("check")
-    assert f"CommandError: {sentence}" in project.new("migrate", status=1)
+    assert f"CommandError: {sentence}" in project.new("migrate", status=2)
     assert f"CommandError: {sentence}" in project.new("import_sqlite", status=2)
     assert project.file.read_bytes() == before
     project.database = {**server, "NAME": "nowhere"}
