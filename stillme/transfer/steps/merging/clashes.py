@@ -84,14 +84,15 @@ def has_unique_index(alias: str, mapping: TableMapping) -> bool:
 def _may_refuse(alias: str, mapping: TableMapping) -> bool:
     """Whether the target may refuse rows that the stage took: it has no indexes but the key's.
 
-    Entries of a fixed length always fit.
+    Index entries of a fixed length always fit, and so do those of three texts of 200 characters.
     """
     query = (
         "SELECT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = %s::regclass "
         "AND attgenerated <> '') OR EXISTS (SELECT 1 FROM pg_index AS i WHERE indrelid = "
         "%s::regclass AND NOT indisprimary AND (indisunique OR indisexclusion OR indexprs IS NOT "
         "NULL OR indpred IS NOT NULL OR EXISTS (SELECT 1 FROM pg_attribute "
-        "WHERE attrelid = i.indexrelid AND attlen < 0)))"
+        "WHERE attrelid = i.indexrelid AND attlen < 0 AND NOT (atttypid IN ('numeric'::regtype, "
+        "'inet'::regtype) OR atttypid = 'varchar'::regtype AND atttypmod BETWEEN 5 AND 204))))"
     )
     return bool(fetch_all(alias, query, [mapping.relation] * 2)[0][0])
 
