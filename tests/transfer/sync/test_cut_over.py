@@ -156,10 +156,12 @@ def test_backup_must_be_fresh_and_of_these_files(data, tmp_path):
     assert colours(backup=folder)["backup"] == "go"
     manifest = folder / "manifest.json"
     found = json.loads(manifest.read_text())
-    old = (datetime.now(UTC) - timedelta(hours=25)).isoformat()
-    manifest.write_text(json.dumps({**found, "made_at": old}))
-    lines = {line.subject: line for line in check_cutover(CutoverOptions(backup=folder), JUDGE)}
-    assert (lines["backup"].colour, "25 h old" in lines["backup"].finding) == ("no-go", True)
+    for hours, said in ((-25, "25 h old"), (49, "dated 49 h from now")):
+        # A clock that was ahead, and was set back since, makes nothing fresh for days.
+        made = (datetime.now(UTC) + timedelta(hours=hours, seconds=30)).isoformat()
+        manifest.write_text(json.dumps({**found, "made_at": made}))
+        lines = {line.subject: line for line in check_cutover(CutoverOptions(backup=folder), JUDGE)}
+        assert (lines["backup"].colour, said in lines["backup"].finding) == ("no-go", True)
 
 
 def test_proof_must_be_there_fresh_and_without_findings(data):
@@ -177,8 +179,10 @@ def test_proof_must_be_there_fresh_and_without_findings(data):
         Proof.objects.filter(pk=proof.pk).update(**change)
         assert colours()["last proof"] == "no-go", change
         proof.save()
-    Run.objects.filter(pk=proof.run_id).update(started_at=timezone.now() - timedelta(hours=25))
-    assert colours()["last proof"] == "no-go"
+    for hours, colour in ((-25, "no-go"), (25, "no-go"), (-1, "go"), (1, "go")):
+        moment = timezone.now() + timedelta(hours=hours)
+        Run.objects.filter(pk=proof.run_id).update(started_at=moment)
+        assert colours()["last proof"] == colour, hours
 
 
 def test_open_quarantine_is_red_until_decided(data):

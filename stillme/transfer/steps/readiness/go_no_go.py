@@ -42,6 +42,8 @@ from stillme.visible import counted
 
 OLDEST_PROOF = timedelta(hours=24)
 OLDEST_BACKUP = timedelta(hours=24)
+# Seconds that the clocks of two machines may be apart.
+_SKEW = 60.0
 # The lines whose risk somebody may take, by name and with a reason.
 OVERRIDES = ("quarantine", "proof", "backup", "foreign")
 
@@ -165,13 +167,12 @@ def _proof(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
     if proof is None:
         return [Line(RED, "last proof", "there is no proof of all files", advice, "proof")]
     past = timezone.now() - proof.run.started_at
-    old = age(past.total_seconds())
-    text = f"{proof.verdict} ({proof.level}), {old} old, findings: {proof.findings}"
+    text = f"{proof.verdict} ({proof.level}), {_old(past)}, findings: {proof.findings}"
     if standing.why:
         return [Line(RED, "last proof", f"{text}; {standing.why}", advice, "proof")]
     if proof.findings:
         return [Line(RED, "last proof", text, f"read its findings: {advice}", "proof")]
-    if past > OLDEST_PROOF:
+    if abs(past) > OLDEST_PROOF:
         return [Line(RED, "last proof", text, advice, "proof")]
     return [Line(GREEN, "last proof", text) if standing.is_proven else _undecided(alias, text)]
 
@@ -184,6 +185,14 @@ def _structure(files: Sequence[LegacyFile], judge: Judge) -> Line:
     others = f", and {len(found) - 1:,} more" if found[1:] else ""
     advice = "manage.py verify_migration lists it all"
     return Line(RED, "structure", f"{found[0].sentence()}{others}", advice, "proof")
+
+
+def _old(past: timedelta) -> str:
+    """How old something is; it may be dated from before a clock was set back."""
+    seconds = past.total_seconds()
+    if seconds < -_SKEW:
+        return f"dated {age(-seconds)} from now"
+    return f"{age(max(0.0, seconds))} old"
 
 
 def _undecided(alias: str, text: str) -> Line:
@@ -253,8 +262,8 @@ def _unfit(files: Sequence[LegacyFile], directory: Path) -> list[str]:
     manifest = read_manifest(directory)
     found = []
     past = datetime.now(UTC) - datetime.fromisoformat(manifest.made_at).astimezone(UTC)
-    if past > OLDEST_BACKUP:
-        found.append(f"it is {age(past.total_seconds())} old")
+    if abs(past) > OLDEST_BACKUP:
+        found.append(f"it is {_old(past)}")
     held = {entry.file for entry in manifest.files}
     found += [f"{file.name} is not in it" for file in files if file.name not in held]
     return found

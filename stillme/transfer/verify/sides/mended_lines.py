@@ -1,9 +1,10 @@
 """The judge's lines of rows that were repaired in a frequent way: such rows are compared in blocks.
 
 Example: ``'07'`` in a column of whole numbers. The row's line says 7, and the target's line must
-say the same. A second line says what must be kept: ``18|n|text|3037|numeric_text`` (its parts are
-separated by U+001F). The class of each kind says which values are repaired, and how
-(`KindJudge.mends`). If the lines of the two sides differ, the rows are judged cell by cell.
+say the same. A second line says what must be kept: ``18|n|text|numeric_text|3037`` (its parts are
+separated by U+001F; the bytes come last, as PostgreSQL prints a text up to a U+0000 only). The
+class of each kind says which values are repaired, and how (`KindJudge.mends`). If the lines of the
+two sides differ, the rows are judged cell by cell.
 """
 
 from __future__ import annotations
@@ -79,5 +80,5 @@ def mended_lines(table: Table) -> MendedLines | None:
 def _original(key: str, name: str, reason: str) -> str:
     value = f"iif(typeof({quoted(name)}) = 'real', {EXACT_HEX}({quoted(name)}), {quoted(name)})"
     told = "'" + name.replace("'", "''") + "'"
-    parts = (key, told, f"typeof({quoted(name)})", f"hex({value})", reason)
+    parts = (key, told, f"typeof({quoted(name)})", reason, f"hex({value})")
     return f"{f' || char({SEPARATOR}) || '.join(parts)} || char({END})"

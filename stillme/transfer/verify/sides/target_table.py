@@ -89,14 +89,14 @@ class TargetSide:
         assert self._lines is not None
         source = f"FROM {self._mapping.relation} WHERE {among} ORDER BY {self._keys.target_order()}"
         content, documents = read_block(self._alias, self._lines, source, values)
-        parts = ("key", '"column"', "storage", "upper(encode(value, 'hex'))", "reason")
+        parts = ("key", '"column"', "storage", "reason", "upper(encode(value, 'hex'))")
         kept = read(
             self._alias,
             f"SELECT id, {f' || chr({SEPARATOR}) || '.join(parts)} FROM transfer.kept_cell "
             f"WHERE {OF_TABLE} AND key = ANY(%s::text[])",
             [*self._mapping.identity, self._keys.spelled_array(keys)],
         )
-        originals = [(line or "").encode() for _, line in kept]
+        originals = [_bytes(line) for _, line in kept]
         return MendedRows(content, documents, originals, [pk for pk, _ in kept])
 
     def aside(self, keys: Sequence[Key]) -> list[tuple[int, str, bytes]]:
@@ -111,7 +111,7 @@ class TargetSide:
             f"WHERE {OF_TABLE} AND key = ANY(%s::text[])",
             [*self._mapping.identity, self._keys.spelled_array(keys)],
         )
-        return [(pk, status, (line or "").encode()) for pk, status, line in found]
+        return [(pk, status, _bytes(line)) for pk, status, line in found]
 
     def noted_keys(
         self, after: Key | None, upto: Key | None
@@ -213,6 +213,11 @@ def _row(
         if spelled is not None:
             found[name] = of_target(spelled)
     return found
+
+
+def _bytes(line: str | None) -> bytes:
+    """What `read` gave, as the server has it."""
+    return (line or "").encode("utf-8", "surrogateescape")
 
 
 def _plain(value: Any) -> Any:

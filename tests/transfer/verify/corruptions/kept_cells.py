@@ -20,6 +20,7 @@ from tests.transfer.verify.corruptions.case import (
     TRENDS,
     Corruption,
 )
+from tests.transfer.verify.corruptions.texts_and_numbers import ANY_BYTES
 
 KEPT = FindingKind.KEPT_CELL
 
@@ -34,6 +35,18 @@ def kept(what: str, table: str, key: str, column: str, sql: str) -> Corruption:
 def changed(what: str, table: str, key: str, column: str, assignment: str) -> Corruption:
     """A record of a kept cell is updated."""
     return kept(what, table, key, column, f"UPDATE transfer.kept_cell SET {assignment} WHERE {{}}")
+
+
+def behind_nul(
+    what: str, kind: FindingKind, records: str, table: str, key: str, column: str
+) -> Corruption:
+    """A text of a record goes on behind U+0000, as on a damaged page; printed it is the same."""
+    named = f"\"table\" = '{LEGACY_NAME[table]}' AND key = '{key}'"
+    longer = f"(convert_to(\"{column}\", 'UTF8') || '\\x0078'::bytea)::text"
+    sql = f'UPDATE transfer.{records} SET "{column}" = {longer} WHERE {named}'
+    tables = (LEGACY_NAME[table],)
+    what = f"a {records} whose {what} goes on behind U+0000"
+    return Corruption(what, kind, f"{table}*", key, (ANY_BYTES, sql), tables=tables)
 
 
 def gone(what: str, table: str, key: str, column: str) -> Corruption:
@@ -87,6 +100,7 @@ GONE = [
 ]
 
 CHANGED = [
+    *(behind_nul(name, KEPT, "kept_cell", ITEMS, "30", name) for name in ("reason", "storage", "column")),
     changed("an original with another byte", ITEMS, "27", "metadata", "value = 'not JSON'"),
     changed("an original with a blank more", ITEMS, "27", "metadata", "value = value || ' '::bytea"),
     changed("an original that is empty", ITEMS, "27", "metadata", "value = ''"),

@@ -16,6 +16,7 @@ from tests.transfer.verify.corruptions.case import (
     TRENDS,
     Corruption,
 )
+from tests.transfer.verify.corruptions.kept_cells import behind_nul
 from tests.transfer.verify.corruptions.rows import copied
 
 ASIDE, MISSING, VALUE = (
@@ -174,6 +175,7 @@ NAMED = [
     changed("a record of a reason that is none", ITEMS, "50", "reason = 'because'"),
     changed("a record of no reason", ITEMS, "50", "reason = ''"),
     changed("a record that says the target refused the row", ITEMS, "50", "reason = 'refused_by_target'"),
+    *(behind_nul(name, ASIDE, "quarantined_row", ITEMS, "50", name) for name in ("reason", "column", "status")),
     changed("a record of another column", ITEMS, "50", "\"column\" = 'source'", "content"),
     changed("an orphan's record of another column", LINKS, "10", "\"column\" = 'target_id'", "source_id"),
     changed("a record of no column", ITEMS, "52", "\"column\" = ''", "created_at"),
