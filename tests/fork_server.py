@@ -23,6 +23,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import count
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -147,16 +148,22 @@ def _prepare(asked: Connection, cwd: Path, env: dict[str, str]) -> None:
     loads = True
     try:
         django.setup()
-        for name, app in get_commands().items():
-            if app.startswith("stillme."):
-                load_command_class(app, name)
     except Exception:  # noqa: BLE001
         # Its commands say it, each in a process that starts from nothing.
         loads = False
     with suppress(EOFError):
-        while True:
+        for number in count(1):
             command, said = asked.recv()
+            if loads and number == 2:
+                # More are to come: what they import is imported once.
+                _load_commands()
             asked.send(_fork(command, said, asked) if loads else None)
+
+
+def _load_commands() -> None:
+    for name, app in get_commands().items():
+        if app.startswith("stillme."):
+            load_command_class(app, name)
 
 
 def _fork(command: list[str], said: list[Path], asked: Connection) -> int:

@@ -32,6 +32,7 @@ def test_the_story_can_be_told_again(tmp_path: Path, plain: dict[str, str]) -> N
         assert told.returncode == 0, told.stdout + told.stderr
 
 
+@pytest.mark.long
 def test_the_story_and_then_files_of_ones_own(tmp_path: Path, plain: dict[str, str]) -> None:
     samples = {**plain, "LEGACY_DATA_DIR": str(tmp_path / "demo")}
     told = subprocess.run(

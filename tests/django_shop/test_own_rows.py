@@ -25,6 +25,7 @@ def small(migrated_project: Project) -> Project:
     return project
 
 
+@pytest.mark.long
 def test_the_ids_of_the_file_win(small: Project) -> None:
     said = small.new("import_sqlite")
     assert "17 rows of contenttypes.ContentType that `migrate` had made gave way" in said

@@ -126,6 +126,7 @@ def prove(shop: Shop) -> Shop:
     return shop
 
 
+@pytest.mark.long
 def test_it_moves_is_proven_and_goes_back(proven: Shop) -> None:
     """One story, since each of its commands is a process of a second."""
     see_rows(proven)

@@ -106,6 +106,7 @@ def test_the_story_has_every_command() -> None:
     assert {call.split()[0] for call, _ in LIFE} == set(own_commands())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [WIDTH, pytest.param(60, marks=pytest.mark.slow)])
 def test_each_command_leaves_a_clean_screen(
     environment: dict[str, str], tmp_path: Path, width: int
