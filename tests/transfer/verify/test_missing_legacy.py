@@ -108,7 +108,7 @@ def missing(result: VerifyResult) -> list[str]:
 ASKED: list[dict[str, Any]] = [{}, {"level": "counts"}, {"selection": RSS}, {"selection": ITEMS}]
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("goes", GONE)
 def test_everybody_says_so_and_nothing_is_deleted(data: Path, goes: Callable[[Path], None]) -> None:
     goes(data)

@@ -155,7 +155,7 @@ def check(table: str, rounds: int, seed: int) -> int:
     return real
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("table", TABLES)
 def test_random_corruptions(proven: Path, table: str) -> None:
     assert check(table, rounds=3, seed=1) > 30
