@@ -88,6 +88,7 @@ def only_set_aside(data: Path) -> None:
 
 GONE: list[Callable[[Path], None]] = [
     deleted,
+    both_gone,
     emptied,
     dropped,
     renamed,
@@ -95,7 +96,6 @@ GONE: list[Callable[[Path], None]] = [
     wrong_path,
     a_file_for_a_folder,
     ledger_forgotten,
-    both_gone,
     only_set_aside,
 ]
 
@@ -108,7 +108,7 @@ def missing(result: VerifyResult) -> list[str]:
 ASKED: list[dict[str, Any]] = [{}, {"level": "counts"}, {"selection": RSS}, {"selection": ITEMS}]
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("goes", GONE)
 def test_everybody_says_so_and_nothing_is_deleted(data: Path, goes: Callable[[Path], None]) -> None:
     goes(data)
