@@ -21,11 +21,12 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from stillme.services import coroutines
+from tests import campaigns
 from tests.empty_database import empty_after_test
 from tests.in_memory import give_back, keep_compiled, use_memory
 from tests.ops.servers import scratch, wait_until
 from tests.scenes import Stage
-from tests.sorts import later_cases, long_files_first, mark_later_cases
+from tests.sorts import later_cases, long_files_first, mark_later_cases, not_drawn
 from tests.template_database import cloned_database
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,8 +56,18 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         return
     whole = config.args_source is not pytest.Config.ArgsSource.ARGS
+    # Whoever names files means all of their tests. The processes of the tests inherit it.
+    os.environ["STILLME_DRAW"] = "1" if whole and not campaigns.WHOLE else ""
     if folder := use_memory(with_server=whole):
         config.add_cleanup(lambda: give_back(folder))
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Which sample of the slow tests it was."""
+    if config.option.markexpr != "not slow":
+        terminalreporter.write_line(f"campaigns and long tables: {campaigns.SAMPLE}")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -75,11 +86,17 @@ def pytest_collection_modifyitems(
     """
     mark_later_cases(items)
     if config.getoption("first_cases"):
-        later = set(later_cases(items))
-        config.hook.pytest_deselected(items=list(later))
-        items[:] = [item for item in items if item not in later]
+        _leave_out(config, items, later_cases(items))
+    if os.environ["STILLME_DRAW"]:
+        _leave_out(config, items, not_drawn(items, campaigns.SEED))
     yield
     long_files_first(items)
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item], some: list[pytest.Item]) -> None:
+    config.hook.pytest_deselected(items=some)
+    left_out = set(some)
+    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session", autouse=True)

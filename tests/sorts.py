@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any, TypeVar
 import pytest
 
 Case = TypeVar("Case")
+# Marks of tests whose files begin early.
+EARLY = ("browser", "embedded", "long")
 
 
 def one_of_each(
@@ -28,7 +31,7 @@ def one_of_each(
     seen: set[Hashable] = set()
     parameters = []
     for case in cases:
-        marks = [pytest.mark.slow] if sort(case) in seen else []
+        marks = [pytest.mark.slow(later=True)] if sort(case) in seen else []
         seen.add(sort(case))
         parameters.append(pytest.param(case, id=name(case), marks=marks))
     return parameters
@@ -46,7 +49,7 @@ def mark_later_cases(items: Iterable[pytest.Item]) -> None:
         sort = (_test(item), *(str(values[name]) for name in by.split()))
         seen[sort] += 1
         if seen[sort] > mark.args[0]:
-            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.slow(later=True))
 
 
 def later_cases(items: Iterable[pytest.Item]) -> list[pytest.Item]:
@@ -61,14 +64,33 @@ def later_cases(items: Iterable[pytest.Item]) -> list[pytest.Item]:
     return later
 
 
+def not_drawn(items: Iterable[pytest.Item], seed: int) -> list[pytest.Item]:
+    """The later cases of long tables that a sample of a third of each leaves out.
+
+    They take the same way through the code as a case that runs always.
+    """
+    later: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        slow = item.get_closest_marker("slow")
+        if slow and slow.kwargs.get("later"):
+            later.setdefault(_test(item), []).append(item)
+    left = []
+    for test, cases in later.items():
+        left += random.Random(f"{seed} {test}").sample(cases, len(cases) * 2 // 3)
+    return left
+
+
 def long_files_first(items: list[pytest.Item]) -> None:
-    """Campaigns, then what starts browsers and servers, then the files with the most tests."""
+    """Campaigns, then long stories, browsers and servers, then the files with the most tests.
+
+    A story of one test is the last of them by its number, and one process would wait for it.
+    """
     long: dict[Path, list[int]] = {}
     for item in items:
         of_file = long.setdefault(item.path, [0, 0, 0])
         slow = item.get_closest_marker("slow")
         of_file[0] |= bool(slow and slow.kwargs.get("campaign"))
-        of_file[1] |= any(item.get_closest_marker(name) for name in ("browser", "embedded"))
+        of_file[1] |= any(item.get_closest_marker(name) for name in EARLY)
         of_file[2] += 1
     # By name where nothing else tells two files apart: the tests of a file stay together.
     items.sort(key=lambda item: (long[item.path], item.path), reverse=True)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from stillme.demo.samples import make_samples
 from tests.conftest import ROOT
 from tests.fork_server import run_python
@@ -16,10 +18,22 @@ def program(environment: dict[str, str], *arguments: str) -> subprocess.Complete
     return run_python(["manage.py", *arguments], ROOT, environment)
 
 
-def test_the_story_and_then_files_of_ones_own(
-    tmp_path: Path, target_environment: dict[str, str], transactional_db: None
-) -> None:
-    plain = {k: v for k, v in target_environment.items() if not k.startswith("LEGACY_")}
+@pytest.fixture
+def plain(target_environment: dict[str, str], transactional_db: None) -> dict[str, str]:
+    """An environment that names the test database and no legacy file."""
+    return {k: v for k, v in target_environment.items() if not k.startswith("LEGACY_")}
+
+
+@pytest.mark.slow
+def test_the_story_can_be_told_again(tmp_path: Path, plain: dict[str, str]) -> None:
+    samples = {**plain, "LEGACY_DATA_DIR": str(tmp_path / "demo")}
+    for rows in ("20", "30"):
+        told = program(samples, "demo", "--rows", rows)
+        assert told.returncode == 0, told.stdout + told.stderr
+
+
+@pytest.mark.long
+def test_the_story_and_then_files_of_ones_own(tmp_path: Path, plain: dict[str, str]) -> None:
     samples = {**plain, "LEGACY_DATA_DIR": str(tmp_path / "demo")}
     told = subprocess.run(
         [sys.executable, "manage.py", "demo", "--rows", "40"],
@@ -31,8 +45,6 @@ def test_the_story_and_then_files_of_ones_own(
     assert "could not be loaded and are kept, each with its reason." in lines[-1]
     verdicts = [line.split(":")[0] for line in lines if line.startswith(("PROVEN", "NOT PROVEN"))]
     assert verdicts == ["PROVEN", "NOT PROVEN", "PROVEN", "PROVEN"]
-    again = program(samples, "demo", "--rows", "30")
-    assert again.returncode == 0, again.stdout + again.stderr
     make_samples(tmp_path / "own", rows=20, variant="clean")
     own = {**plain, "LEGACY_DATA_DIR": str(tmp_path / "own")}
     advised = [line.split("manage.py ")[1] for line in lines if line.startswith("  .venv")]

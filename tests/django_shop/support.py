@@ -18,7 +18,8 @@ from django.db import connections
 
 from stillme.postgresql.names import quote
 from tests.conftest import ROOT
-from tests.fork_server import run_python
+from tests.fork_server import run_prepared
+from tests.template_database import copy_database, maintenance
 
 SITE = Path(__file__).with_name("site")
 CENTS = (
@@ -73,7 +74,7 @@ class Project:
         self.shell("new", code)
 
     def _run(self, side: str, command: tuple[str, ...], status: int) -> str:
-        ended = run_python(
+        ended = run_prepared(
             ["manage.py", *command],
             self.site,
             {
@@ -92,14 +93,14 @@ class Project:
 
 
 @contextmanager
-def database_of_its_own() -> Iterator[dict[str, Any]]:
-    """An empty database on the test server, as settings name it."""
+def database_of_its_own(template: str = "template1") -> Iterator[dict[str, Any]]:
+    """A database on the test server, as settings name it: empty, or a copy of another one."""
     server = connections["default"]
     name = f"project_{secrets.token_hex(4)}"
     given = ("HOST", "PORT", "USER", "PASSWORD")
     known = {key: str(server.settings_dict[key] or "") for key in given}
-    with server.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {quote(name)}")
+    with maintenance(server) as alone:
+        copy_database(alone, name, template)
     try:
         yield {**known, "NAME": name}
     finally:

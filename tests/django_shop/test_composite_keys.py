@@ -21,6 +21,7 @@ def pairs(tmp_path: Path, django_db_setup: None) -> Iterator[Project]:
         yield project
 
 
+@pytest.mark.long
 def test_it_is_followed_switched_and_carried_back(pairs: Project) -> None:
     said = json.loads(pairs.new("import_sqlite", "--format", "json"))
     assert not [t for t in said["tables"] if t["repaired"] or t["quarantined"]]

@@ -59,6 +59,7 @@ def test_both_move_into_one_database_and_go_back(filled: Project) -> None:
     assert "PROVEN: all" in project.new("verify_migration")
 
 
+@pytest.mark.long
 def test_each_moves_into_a_database_of_its_own(filled: Project) -> None:
     """The project keeps its routers; each file is moved with its target as `default`."""
     project = filled

@@ -28,6 +28,7 @@ def import_all(project: Project) -> int:
     return sum(table["legacy_rows"] for table in said["tables"])
 
 
+@pytest.mark.long
 def test_a_project_moves_and_goes_back(project: Project) -> None:
     rows = import_all(project)
     said = project.new("verify_migration", "--round-trip")

@@ -7,6 +7,8 @@ from itertools import groupby
 
 import pytest
 
+from tests.sorts import EARLY
+
 
 def test_long_files_begin_first(request: pytest.FixtureRequest) -> None:
     items = request.session.items
@@ -27,4 +29,4 @@ def _is_campaign(item: pytest.Item) -> bool:
 
 
 def _waits(item: pytest.Item) -> bool:
-    return any(item.get_closest_marker(name) for name in ("browser", "embedded"))
+    return any(item.get_closest_marker(name) for name in EARLY)

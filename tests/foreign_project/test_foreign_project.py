@@ -19,7 +19,7 @@ from django.db import connections
 
 from stillme.postgresql.names import quote
 from tests.conftest import ROOT
-from tests.fork_server import run_python
+from tests.fork_server import run_prepared
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -63,7 +63,7 @@ class Shop:
 
     def run(self, *command: str, status: int = 0) -> str:
         """What a command printed; its exit status is checked."""
-        ended = run_python(
+        ended = run_prepared(
             ["manage.py", *command],
             SITE,
             {
@@ -126,6 +126,7 @@ def prove(shop: Shop) -> Shop:
     return shop
 
 
+@pytest.mark.long
 def test_it_moves_is_proven_and_goes_back(proven: Shop) -> None:
     """One story, since each of its commands is a process of a second."""
     see_rows(proven)
@@ -139,12 +140,22 @@ Group.objects.get(name="viewer").delete()
 """
 
 
-def test_a_project_without_accounts_admin_and_content_types(shop: Shop) -> None:
-    """It has no groups and no console; every command works."""
+@pytest.fixture
+def bare(shop: Shop) -> Shop:
+    """Without accounts, admin and content types; migrated, imported, decided and proven."""
     shop.settings = "project.bare"
     assert "no issues" in shop.run("check", "--database", "default")
-    go_and_come_back(prove(shop))
-    # Accounts come later.
+    return prove(shop)
+
+
+@pytest.mark.slow
+def test_a_project_without_accounts_goes_and_comes_back(bare: Shop) -> None:
+    go_and_come_back(bare)
+
+
+def test_a_project_without_accounts_gets_them_later(bare: Shop) -> None:
+    """It has no groups and no console."""
+    shop = bare
     shop.settings = "project.settings"
     shop.run("migrate", "-v0")
     assert shop.target("SELECT count(*) FROM auth_group") == [[3]]

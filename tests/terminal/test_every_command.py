@@ -49,6 +49,8 @@ LIFE: list[tuple[str, int]] = [
     ("empty_target --yes", 0),
     ("demo", 2),
 ]
+# The whole day in a database that it makes: a sixth of the time of all of them.
+LONG = "rehearse_migration"
 # Ctrl-C is typed as soon as the command has written this.
 STOPPED = {
     "import_sqlite": b"reading ",
@@ -104,12 +106,16 @@ def test_the_story_has_every_command() -> None:
     assert {call.split()[0] for call, _ in LIFE} == set(own_commands())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [WIDTH, pytest.param(60, marks=pytest.mark.slow)])
 def test_each_command_leaves_a_clean_screen(
     environment: dict[str, str], tmp_path: Path, width: int
 ) -> None:
     found: dict[str, object] = {}
     for call, status in LIFE:
+        if call == LONG and width == WIDTH:
+            # On the narrow terminal, with the slow tests.
+            continue
         screen = on_terminal(environment, *typed(call, tmp_path), width=width)
         assert screen.status == status, (call, "\n".join(screen.shown(width)))
         found |= {f"{call}: {fault}": what for fault, what in faults(screen, width).items()}

@@ -83,6 +83,7 @@ def check_equal() -> None:
     assert not proof.findings.total, [f.sentence() for f in proof.findings.kept]
 
 
+@pytest.mark.long
 def test_the_whole_journey(folder: Path) -> None:
     install_capture("default", OURS)
     run_import(selection=OURS)

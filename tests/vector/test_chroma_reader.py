@@ -59,7 +59,7 @@ def test_queue_only(files):
     ]  # fmt: skip
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("space", "origin"),
     [(None, "segment_l2"), ("ip", "segment_ip"), ("cosine", "segment_cosine")],

@@ -148,7 +148,7 @@ PLANTED = {
 }
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_changed_list_is_found(modern, name):
     made = modern.collection("c")

@@ -322,7 +322,7 @@ LEGAL = {
 }
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", LEGAL)
 def test_a_legal_difference_is_no_alarm(imported, name):
     plant(LEGAL[name])

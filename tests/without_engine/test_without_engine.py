@@ -36,6 +36,7 @@ def imported(samples: Path, tmp_path: Path, use_legacy_files: Callable[[Path], N
     Item.objects.create(collection=collection, embedding_id="x", embedding=[0.5])
 
 
+@pytest.mark.long
 def test_models_services_pages_and_health_work(
     imported: None, target_environment: dict[str, str]
 ) -> None:

@@ -117,7 +117,9 @@ def _of_file(alias: str, file: LegacyFile, selection: Selection) -> Iterator[Mis
     if what is None:
         return
     gone = wanted if what else _undone(file.path, wanted)
-    lines = [line for model in gone if (line := _of_table(alias, file, model, what)) is not None]
+    known = _recorded(alias, file.name) if gone else set()
+    told = [_of_table(alias, file, model, what, known) for model in gone]
+    lines = [line for line in told if line is not None]
     yield from lines
     if what and not lines and (loaded := _loaded(alias, file.name)):
         yield Missing(file.name, "", "", str(file.path), what, loaded=loaded)
@@ -134,11 +136,27 @@ def _undone(path: Path, models: list[type[LegacyModel]]) -> list[type[LegacyMode
     return [model for model in models if map_table(model, schema) is None]
 
 
-def _of_table(alias: str, file: LegacyFile, model: type[LegacyModel], what: str) -> Missing | None:
+def _recorded(alias: str, file: str) -> set[str]:
+    """The tables of a file that the ledger or the quarantine knows.
+
+    Mostly none of a file that never was there: asked once for all of them.
+    """
+    found: set[str] = set()
+    for record in (RunTable, QuarantinedRow):
+        rows = record.objects.using(alias).filter(file=file).order_by()
+        found.update(rows.values_list("table", flat=True).distinct())
+    return found
+
+
+def _of_table(
+    alias: str, file: LegacyFile, model: type[LegacyModel], what: str, known: set[str]
+) -> Missing | None:
     table = model._meta.db_table
     target = model.target_model()
     name = ".".join(split_table(target._meta.db_table))
     rows = _rows(alias, name, target)
+    if not rows and table not in known:
+        return None
     aside = QuarantinedRow.objects.using(alias).filter(file=file.name, table=table).count()
     loaded, loaded_rows = _loaded_table(alias, file.name, table)
     if not (rows or aside or loaded_rows):

@@ -142,7 +142,7 @@ NOTHING: dict[str, tuple[str, ...]] = {
 }
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("what", OPEN)
 def test_what_nobody_declared_is_open_everywhere(legacy: Path, what: str) -> None:
     statements, expected = OPEN[what]
@@ -169,7 +169,7 @@ def test_what_nobody_declared_is_open_everywhere(legacy: Path, what: str) -> Non
     assert (status, report["open"]) == (1, len(expected))
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("what", NOTHING)
 def test_what_holds_no_data_is_not_open(legacy: Path, what: str) -> None:
     change(legacy, "accuracy", *NOTHING[what])

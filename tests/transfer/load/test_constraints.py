@@ -91,7 +91,7 @@ LAWFUL = {
 }  # fmt: skip
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("case", LAWFUL)
 def test_what_is_lawful_in_the_file_is_followed(folder: Path, case: str) -> None:
     install_capture("default", OURS)

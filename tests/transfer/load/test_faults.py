@@ -16,6 +16,7 @@ import pytest
 from stillme.transfer.models import DroppedObject, Run
 from stillme.transfer.postgresql import objects
 from stillme.transfer.steps.loading import table_work
+from tests.campaigns import SEED, size
 from tests.transfer.forked import fork_group, kill_after
 from tests.transfer.load.support import blocked, content, query, run_import, schema, wait_until
 
@@ -96,17 +97,17 @@ def settle() -> None:
 
 
 @pytest.mark.slow(campaign=True)
-def test_killed_at_forty_moments(legacy: Path) -> None:
+def test_killed_at_many_moments(legacy: Path) -> None:
     """At chunk boundaries and inside chunks: the kills are spread over the whole run."""
     wanted, declared = expected(legacy), schema()
-    dice = random.Random(20251120)
+    dice = random.Random(SEED)
     started = time.monotonic()
     run_import(chunk_rows=25)
     whole = time.monotonic() - started
     kills = 0
-    while kills < 40:
+    while kills < size(10, 40):
         empty_target()
-        for _ in range(10):
+        for _ in range(5):
             process = fork_import(dice.choice((1, 2)))
             kills += kill_after(process, dice.uniform(0.02, 1.0) * whole)
             settle()

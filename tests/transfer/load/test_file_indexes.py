@@ -108,7 +108,7 @@ TARGETS = {"tier_metrics": "continuum.tier_metrics", "rss_fetch_items": "rss.fet
 KEYS = {"tier_metrics": "item_id", "rss_fetch_items": "id"}
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("what", DAMAGES)
 def test_every_row_of_the_table_is_loaded_and_proven(legacy: Path, what: str) -> None:
     file, table, index, statement, rows = DAMAGES[what]
@@ -131,7 +131,7 @@ def test_every_row_of_the_table_is_loaded_and_proven(legacy: Path, what: str) ->
     ] * bool(said)
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("what", DAMAGES)
 def test_such_a_file_is_not_followed(legacy: Path, what: str) -> None:
     """A follower looks rows up in the live file, through its indexes."""

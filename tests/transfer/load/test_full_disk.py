@@ -104,6 +104,7 @@ def test_no_room_for_the_snapshot(legacy: Path, target_environment: dict[str, st
     assert content() == wanted
 
 
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
 def test_the_snapshots_disk_is_full(
     legacy: Path, tmp_path: Path, target_environment: dict[str, str]

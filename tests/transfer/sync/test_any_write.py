@@ -24,12 +24,13 @@ from stillme.transfer.registry import legacy_files, legacy_models
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.following.follower import Follower
 from stillme.transfer.steps.install_capture import install_capture
+from tests.campaigns import SEED, size
 
 from .equal import differences, unequal
 from .switching import cut_over, roll_back
 from .test_clock import kinds
 
-WALKS = range(int(os.environ.get("STILLME_WALKS", "1")))
+WALKS = range(SEED, SEED + int(os.environ.get("STILLME_WALKS", "1")))
 ONCE = FollowOptions(once=True)
 pytestmark = pytest.mark.slow(campaign=True)
 
@@ -88,7 +89,7 @@ def test_whatever_the_old_application_writes_is_followed(hostile, seed):
     follower = Follower(FollowOptions(once=True), files, run, ignore_event)
     follower.open()
     try:
-        for number in range(40):
+        for number in range(size(20, 40)):
             file, done = rng.choice(files), []
             with closing(sqlite3.connect(file.path)) as db:
                 for _ in range(rng.choice((1, 1, 2, 8))):
@@ -180,7 +181,7 @@ def test_whatever_is_written_on_postgresql_goes_back(hostile, seed):
     cut_over()
     legacy = legacy_rows()
     undecided = QuarantinedRow.objects.exclude(status="repaired")
-    for _ in range(60):
+    for _ in range(size(30, 60)):
         with suppress(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(target_write(rng))
     before = target_rows()

@@ -16,6 +16,7 @@ from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import Run
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.install_capture import install_capture
+from tests.campaigns import size
 
 from .old_and_new import (
     assert_files_take_writes,
@@ -26,7 +27,7 @@ from .old_and_new import (
 from .switching import cut_over, roll_back
 from .test_follow import state
 
-ROUNDS = int(os.environ.get("STILLME_SWITCHES", "2"))
+ROUNDS = int(os.environ.get("STILLME_SWITCHES", size(1, 2)))
 LIMIT = 10.0
 
 

@@ -30,6 +30,7 @@ from stillme.transfer.steps.install_capture import install_capture
 from stillme.transfer.steps.load import ImportOptions, import_files
 from stillme.transfer.steps.readiness.go_no_go import go_list
 from stillme.transfer.verify.tables.live_rows import TailJudge
+from tests.campaigns import SEED, size
 from tests.transfer.verify.support import JUDGE
 
 from .equal import differences, unequal
@@ -392,7 +393,7 @@ def random_write(rng, number):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(int(os.environ.get("STILLME_CLOCKS", "1"))))
+@pytest.mark.parametrize("seed", range(SEED, SEED + int(os.environ.get("STILLME_CLOCKS", "1"))))
 def test_a_follower_that_never_ends_keeps_both_sides_equal(seasons, seed):
     rng = random.Random(seed)
     run = ledger.start_run("default", "sync_sqlite", {})
@@ -400,7 +401,7 @@ def test_a_follower_that_never_ends_keeps_both_sides_equal(seasons, seed):
     follower = Follower(FollowOptions(once=True), [file], run, ignore_event)
     follower.open()
     try:
-        for number in range(40):
+        for number in range(size(20, 40)):
             statement = random_write(rng, number)
             write(seasons, statement)
             follower.run(threading.Event())

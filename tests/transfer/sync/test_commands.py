@@ -37,6 +37,8 @@ def run(*arguments):
     return 0, out.getvalue()
 
 
+@pytest.mark.long
+@pytest.mark.only_files("knowledge", "rss")
 def test_the_whole_way(legacy):
     data = legacy(variant="current")
     status, text = run("migration_status")

@@ -72,7 +72,7 @@ def test_from_the_cut_over_to_the_preflight_of_distribute(decided):
         assert cursor.fetchall() == []
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -27,6 +27,7 @@ from stillme.postgresql.statements import fetch_all
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.steps.syncing.live_file import LiveFile
+from tests.campaigns import SEED, size
 from tests.transfer.forked import fork_group, kill_after
 from tests.transfer.sync.old_and_new import ZONE
 
@@ -34,7 +35,7 @@ from .equal import differences
 from .switching import DESPITE, PATIENT
 from .test_follow import state
 
-KILLS = int(os.environ.get("STILLME_KILLS", "20"))
+KILLS = int(os.environ.get("STILLME_KILLS", size(6, 20)))
 RATE = 400
 
 
@@ -134,7 +135,7 @@ def check_table(db, table, rows, mapping):
 
 @pytest.mark.slow(campaign=True)
 def test_killed_at_any_moment(legacy, target_environment, tmp_path):
-    rng = random.Random(5)
+    rng = random.Random(SEED)
     data = legacy(rows=120, variant="current")
     vectors = {"LEGACY_VECTOR_DIR": str(data / "vector_db")}
     environment = {**target_environment, "LEGACY_DATA_DIR": str(data), **vectors}
@@ -173,12 +174,12 @@ def test_killed_at_any_moment(legacy, target_environment, tmp_path):
     logs.append(tmp_path / "two.jsonl")
     writer = start_writer(data, logs[1], 600, seed=2)
     try:
-        for _ in range(3):
+        for _ in range(size(2, 3)):
             kill_at_random(rng, "rollback_migration")
         if state("knowledge") == "live":
             status, errors = finish(environment, "rollback_migration", *PATIENT)
             assert status == 0, errors
-        for _ in range(5):
+        for _ in range(size(2, 5)):
             kill_at_random(rng, "sync_sqlite", "--follow")
         time.sleep(1)
         status, errors = finish(environment, "sync_sqlite", "--once")

@@ -26,6 +26,7 @@ import pytest
 from django.db import connection
 
 from stillme.postgresql.statements import fetch_all
+from tests.campaigns import size
 from tests.empty_database import empty_database
 from tests.transfer.load.support import wait_until
 from tests.vector.chroma_files import ADD, ChromaFiles
@@ -35,7 +36,7 @@ from .switching import DESPITE, PATIENT
 from .test_follow import state
 
 KILLS = int(os.environ.get("STILLME_PARENT_KILLS", "2"))
-ROWS = int(os.environ.get("STILLME_PARENT_KILL_ROWS", "600"))
+ROWS = int(os.environ.get("STILLME_PARENT_KILL_ROWS", size(300, 600)))
 ORDERLY = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 # What a command says when its work is done.
 LAST_WORDS = ("are accounted for", "Live on PostgreSQL", "Back on the legacy files")
@@ -54,6 +55,8 @@ class Bench:
     hits: Counter[str] = field(default_factory=Counter)
     within: dict[str, float] = field(default_factory=dict)
     mark: str = field(default_factory=lambda: f"killed-{uuid.uuid4().hex[:12]}")
+    # What ran before it. To read what each has been given, again and again, took most of the time.
+    others: set[str] = field(default_factory=lambda: Bench.running())
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """A command of its own, in a session of its own as under a supervisor."""
@@ -83,7 +86,7 @@ class Bench:
         # On a busy machine the workers' part may be over before it is seen: then earlier.
         begun = self.workers if "--jobs" in arguments and within > 0.05 else self.sessions
         while not begun() and process.poll() is None:
-            time.sleep(0.01)
+            time.sleep(0.03)
         time.sleep(self.rng.uniform(0, within))
         process.send_signal(number)
         said, errors = process.communicate(timeout=600)
@@ -132,15 +135,21 @@ class Bench:
     def processes(self) -> list[int]:
         """Pids of the commands, their workers and whatever else they started."""
         found = []
-        for folder in Path("/proc").glob("[0-9]*"):
+        for pid in self.running() - self.others:
+            folder = Path("/proc", pid)
             try:
                 is_ours = f"PGAPPNAME={self.mark}".encode() in (folder / "environ").read_bytes()
                 is_dead = ") Z " in (folder / "stat").read_text()
             except OSError:
                 continue
             if is_ours and not is_dead:
-                found.append(int(folder.name))
+                found.append(int(pid))
         return found
+
+    @staticmethod
+    def running() -> set[str]:
+        """The number of each process."""
+        return {entry.name for entry in os.scandir("/proc") if entry.name.isdigit()}
 
     def files(self) -> list[str]:
         """What lies in the temporary folder."""
@@ -184,7 +193,7 @@ def test_verify(bench: Bench, tmp_path: Path) -> None:
         db.execute("DELETE FROM knowledge_relationships")
         db.commit()
     bench.again("import_sqlite")
-    for number in bench.rounds("verify_migration"):
+    for number in bench.rounds("verify_migration", kills=size(1, KILLS)):
         bench.end(number, "verify_migration", "--jobs", "2")
         told = bench.again("verify_migration", "--jobs", "2", "--format", "json")
         assert '"verdict": "PROVEN:' in told

@@ -22,6 +22,8 @@ from .equal import differences
 from .switching import cut_over, options, roll_back
 from .test_follow import state, write
 
+pytestmark = pytest.mark.only_files("knowledge", "rss")
+
 _FIRST = "(SELECT min(id) FROM knowledge.learning_sessions)"
 WRITES = {
     "delete": f"DELETE FROM knowledge.learning_sessions WHERE id = {_FIRST}",

@@ -39,6 +39,7 @@ from stillme.transfer.steps.install_capture import install_capture
 from stillme.transfer.steps.load import ImportOptions, import_files
 from stillme.transfer.steps.switching import to_legacy, to_target
 from stillme.transfer.steps.syncing import file_states
+from tests.campaigns import size
 
 from .equal import differences
 from .switching import cut_over, roll_back
@@ -231,7 +232,7 @@ def test_any_order_ends_equal(clean_target):
     run_state_machine_as_test(
         Migration,
         settings=hypothesis_settings(
-            max_examples=12,
+            max_examples=size(4, 12),
             stateful_step_count=14,
             deadline=None,
             suppress_health_check=list(HealthCheck),

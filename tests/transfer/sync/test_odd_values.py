@@ -239,6 +239,7 @@ def put_rows(db, table, rows):
             )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "file",
     [

@@ -153,6 +153,7 @@ def check_what_is_said(path):
         check_advice(line.advice, state)
 
 
+@pytest.mark.long
 def test_every_action_in_every_state(path):
     left = {(state, action) for state in WAYS for action in Action}
     while left:

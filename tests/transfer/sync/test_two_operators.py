@@ -32,6 +32,8 @@ from .test_follow import state
 from .test_limits import freezes
 from .test_meanwhile import LOCK_ENDS, elsewhere
 
+pytestmark = pytest.mark.only_files("rss")
+
 
 @pytest.fixture
 def ends_first(monkeypatch):

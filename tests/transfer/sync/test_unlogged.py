@@ -16,6 +16,8 @@ from .equal import differences
 from .switching import roll_back
 from .test_follow import state
 
+pytestmark = pytest.mark.only_files("rss")
+
 TABLE = "rss.fetch_items"
 UPDATE = f"UPDATE {TABLE} SET item_title = 'not logged' WHERE id = 3"
 # Triggers that are off for a while and back just as they were; and what fires none.

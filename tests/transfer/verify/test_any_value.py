@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 from stillme.transfer.inventory.selection import Selection
+from tests.campaigns import size
 from tests.transfer.load.support import model_of
 from tests.transfer.load.test_rows import import_whatever, tables
 from tests.transfer.verify.support import empty_target, judge
@@ -28,8 +29,9 @@ def check_any(directory: Path, made: tuple[str, list[dict[str, Any]]]) -> None:
     assert proof.open_rows == sum(t.outcome.quarantined for t in result.tables)
 
 
+@pytest.mark.long
 @given(tables())
-@settings(max_examples=8)
+@settings(max_examples=4)
 def test_some_values_in_any_column(
     tmp_path: Path, use_legacy_files: UseFiles, made: tuple[str, list[dict[str, Any]]]
 ) -> None:
@@ -39,7 +41,7 @@ def test_some_values_in_any_column(
 
 @pytest.mark.slow(campaign=True)
 @given(tables())
-@settings(max_examples=60)
+@settings(max_examples=size(15, 60))
 def test_any_value_in_any_column(
     tmp_path: Path, use_legacy_files: UseFiles, made: tuple[str, list[dict[str, Any]]]
 ) -> None:

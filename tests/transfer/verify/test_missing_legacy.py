@@ -88,6 +88,7 @@ def only_set_aside(data: Path) -> None:
 
 GONE: list[Callable[[Path], None]] = [
     deleted,
+    both_gone,
     emptied,
     dropped,
     renamed,
@@ -95,7 +96,6 @@ GONE: list[Callable[[Path], None]] = [
     wrong_path,
     a_file_for_a_folder,
     ledger_forgotten,
-    both_gone,
     only_set_aside,
 ]
 

@@ -65,6 +65,7 @@ def aside() -> set[int]:
     }
 
 
+@pytest.mark.long
 def test_all_say_the_same(legacy: Path) -> None:
     change(
         legacy,

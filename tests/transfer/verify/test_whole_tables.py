@@ -126,7 +126,7 @@ HEALTHY = (
 )
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("reason", ["refused_by_target", "nul_in_text"])
 @pytest.mark.parametrize("status", ["accepted", "open"])
 def test_a_healthy_row_may_not_be_set_aside(proven: Path, reason: str, status: str) -> None:
@@ -211,7 +211,7 @@ UNKNOWN = {
 }
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("what", UNKNOWN)
 @pytest.mark.parametrize("table", ["quarantined_row", "kept_cell"])
 def test_records_of_what_nobody_declares(proven: Path, what: str, table: str) -> None:
