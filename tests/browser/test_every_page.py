@@ -106,6 +106,7 @@ def test_each_person_has_their_pages(
             )
 
 
+@pytest.mark.slow
 def test_a_map_is_made_zoomed_and_leads_to_an_item(visit: Visit, viewer: Any) -> None:
     notes = collection()
     page = visit(viewer)

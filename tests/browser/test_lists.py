@@ -21,6 +21,7 @@ pytestmark = [
 Visit = Callable[..., Page]
 
 
+@pytest.mark.slow
 def test_a_filtered_list_is_exported_and_walked(visit: Visit, viewer: Any, files: Path) -> None:
     run_import()
     status = query("SELECT status FROM rss.fetch_items GROUP BY 1 ORDER BY count(*), 1 LIMIT 1")[0]
@@ -40,6 +41,7 @@ def test_a_filtered_list_is_exported_and_walked(visit: Visit, viewer: Any, files
     assert first != after
 
 
+@pytest.mark.slow
 def test_a_key_is_copied(visit: Visit, viewer: Any, files: Path) -> None:
     run_import()
     key = query("SELECT max(id) FROM rss.fetch_items")[0][0]

@@ -49,6 +49,7 @@ def test_log_in_find_a_row_and_compare_it_with_the_legacy_one(
     expect(table.locator("tr", has_text="item_title")).to_contain_text("≠ differs")
 
 
+@pytest.mark.slow
 def test_an_import_is_watched_without_reloading(visit: Visit, admin_user: Any, files: Path) -> None:
     page = visit(admin_user)
     page.goto("/admin/transfer/dashboard/")
@@ -118,6 +119,7 @@ def test_the_go_no_go_list_is_reached_with_the_keyboard(
     expect(checks.locator(".word.go").first).to_have_text("✓ go")
 
 
+@pytest.mark.slow
 def test_a_row_is_decided_with_the_keyboard_alone(
     visit: Visit, admin_user: Any, files: Path
 ) -> None:

@@ -72,6 +72,7 @@ def test_a_viewer_sees_everything_and_is_offered_nothing(
     assert row.status == "open"
 
 
+@pytest.mark.slow
 def test_the_dashboard_says_that_one_is_logged_out(visit: Visit, viewer: Any, files: Path) -> None:
     page = visit(viewer)
     page.goto("/admin/transfer/dashboard/")
@@ -79,6 +80,7 @@ def test_the_dashboard_says_that_one_is_logged_out(visit: Visit, viewer: Any, fi
     expect(page.locator("#progress")).to_have_text("You are logged out: reload this page.")
 
 
+@pytest.mark.slow
 def test_pages_fit_a_phone_in_light_and_dark(visit: Visit, admin_user: Any, files: Path) -> None:
     run_import()
     LagSample.objects.create(file="rss", changes=3, seconds=1.5)

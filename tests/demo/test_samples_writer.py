@@ -240,6 +240,7 @@ def test_cleanup_names_the_rows_it_deleted(
     assert (stored(live, "knowledge_items", kept) or {})["metadata"] == '{"a": NaN}'
 
 
+@pytest.mark.slow
 def test_cleanup_means_one_moment_when_the_clock_turns_in_the_middle(
     writer: LegacyWriter, live: Path, seen: list[Acknowledged], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -240,6 +240,7 @@ def test_without_the_wheel_it_says_to_set_the_url(monkeypatch: pytest.MonkeyPatc
         cluster.wheel_programs()
 
 
+@pytest.mark.slow
 def test_programs_nobody_else_can_reach_are_copied(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,6 +78,7 @@ def all_is_well(caplog: pytest.LogCaptureFixture) -> None:
     assert [r.getMessage() for r in caplog.records if not r.name.startswith("psycopg")] == []
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("way", [in_a_loop, in_threads, in_async_def])
 def test_the_pool_is_whole_after(
     way: Callable[[], None], pool: None, caplog: pytest.LogCaptureFixture

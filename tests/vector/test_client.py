@@ -48,7 +48,7 @@ def test_any_function_of_texts_will_do(client, things):
     lengths.add(ids="c", documents="third")
     assert things.get("c", include=["embeddings"])["embeddings"].tolist() == [[5, 1]]
     short = client.get_collection("things", embedding_function=lambda texts: [[1, 2]])
-    with pytest.raises(InvalidArgumentError, match="made 1 vectors of 2 texts"):
+    with pytest.raises(InvalidArgumentError, match="made 1 vector of 2 texts"):
         short.query(query_texts=["one", "two"])
 
 

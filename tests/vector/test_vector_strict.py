@@ -64,6 +64,12 @@ def plant(statement):
         cursor.execute(statement)
 
 
+# As on a damaged page. What PostgreSQL prints of the text is the same as before.
+BEHIND_NUL = (
+    'CREATE CAST (bytea AS text) WITHOUT FUNCTION; UPDATE {table} SET "{column}" = '
+    "(convert_to(\"{column}\", 'UTF8') || '\\x0078'::bytea)::text WHERE key = '{key}'; "
+    "DROP CAST (bytea AS text)"
+)
 DROP_UNIQUE = "ALTER TABLE vector.items DROP CONSTRAINT items_id_once; "
 COPY = (
     "INSERT INTO vector.items (collection_id, embedding_id, document, metadata, embedding, origin,"
@@ -199,6 +205,15 @@ PLANTS = {
     "a record with another reason": (
         f"UPDATE {ROW} SET reason = 'no_vector' WHERE key = 'nul'", "conservation", "items",
     ),
+    "a record for another part of the item": (
+        f"UPDATE {ROW} SET \"column\" = 'metadata' WHERE key = 'nul'", "conservation", "items",
+    ),
+    **{
+        f"a record whose {name} goes on behind U+0000": (
+            BEHIND_NUL.format(table=ROW, column=name, key="nul"), "conservation", "items",
+        )
+        for name in ("reason", "column", "status")
+    },
     "a record of another file": (
         f"UPDATE {ROW} SET file = 'rss' WHERE key = 'nul'", "conservation", "items",
     ),
@@ -264,6 +279,12 @@ PLANTS = {
         f"UPDATE {CELL} SET reason = 'numeric_text' WHERE key = 'inf'", "kept_cell",
         "items:metadata",
     ),
+    **{
+        f"an original whose {name} goes on behind U+0000": (
+            BEHIND_NUL.format(table=CELL, column=name, key="inf"), "kept_cell", "items:metadata",
+        )
+        for name in ("reason", "storage")
+    },
     "an original that is gone": (
         f"DELETE FROM {CELL} WHERE key = 'late'", "kept_cell", "items:created_at",
     ),

@@ -110,15 +110,19 @@ def metadata_difference(expected: dict[str, Any], found: Any) -> str:
     return ""
 
 
-def needs_quarantine(embedding_id: str, document: str | None, metadata: dict[str, Any]) -> str:
-    """Why PostgreSQL cannot hold the item, or ''."""
-    if "\x00" in embedding_id or (document is not None and "\x00" in document):
-        return "nul_in_text"
+def needs_quarantine(
+    embedding_id: str, document: str | None, metadata: dict[str, Any]
+) -> tuple[str, str]:
+    """Why PostgreSQL cannot hold the item, and which part of it; two empty texts where it can."""
+    if "\x00" in embedding_id:
+        return "nul_in_text", "embedding_id"
+    if document is not None and "\x00" in document:
+        return "nul_in_text", "document"
     if len(embedding_id.encode("utf-8")) > 2000:
-        return "id_too_long"
+        return "id_too_long", "embedding_id"
     if len({key.replace("\x00", "\ufffd") for key in metadata}) != len(metadata):
-        return "duplicate_keys"
-    return ""
+        return "duplicate_keys", "metadata"
+    return "", ""
 
 
 def vector_difference(expected: bytes, found: bytes, exact: bool) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 
 from stillme.transfer.findings import FindingKind
 from stillme.transfer.models import KeptCell
+from stillme.transfer.verify.rows.stored_records import as_stored
 from vector import chroma
 from vector.judge import expectation, set_aside
 from vector.judge.nearest import merged, nearest
@@ -69,9 +70,8 @@ class ItemJudge:
 
     def _kept(self, keys: list[str]) -> dict[str, list[KeptCell]]:
         found: dict[str, list[KeptCell]] = {}
-        for cell in KeptCell.objects.using(self.alias).filter(
-            file=FILE, table=self.table, key__in=keys
-        ):
+        cells = KeptCell.objects.using(self.alias).filter(file=FILE, table=self.table)
+        for cell in as_stored(cells.filter(key__in=keys)):
             found.setdefault(cell.key, []).append(cell)
         return found
 
@@ -80,9 +80,9 @@ class ItemJudge:
     ) -> bool:
         """Compare one item; whether it is one that the target must hold."""
         key = item.embedding_id
-        reason = expectation.needs_quarantine(key, item.document, item.metadata)
+        reason, column = expectation.needs_quarantine(key, item.document, item.metadata)
         if reason:
-            self.proof.asides.append(set_aside.of_item(self.collection.id, item, reason))
+            self.proof.asides.append(set_aside.of_item(self.collection.id, item, reason, column))
             if found is not None:
                 self.proof.find(FindingKind.QUARANTINE_KEPT_ROW, "items", key)
             return False

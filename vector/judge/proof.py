@@ -23,6 +23,7 @@ class ExpectedAside:
     key: str | None
     number: int | None
     reason: str
+    column: str
     cells: dict[str, Any]
 
 

@@ -17,6 +17,7 @@ from stillme.transfer.inventory.entries import InventoryLine
 from stillme.transfer.inventory.stores import StoreOptions, StoreReport
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.plumbing.processes import default_jobs, in_processes
+from stillme.transfer.verify.rows.stored_records import as_stored
 from stillme.transfer.verify.structure.table_structure import forbids_reading
 from vector import chroma, models
 from vector.chroma.inventory import is_store, unreadable_report
@@ -111,7 +112,7 @@ class _Judge:
         whole = level == "full" or proof.compared >= proof.legacy_rows > 0
         # What the store cannot give whole is in the quarantine. Open rows are counted.
         records = QuarantinedRow.objects.using(self.alias).filter(file=FILE, table=self.table)
-        known = list(records.order_by("pk"))
+        known = list(as_stored(records.order_by("pk")))
         self._judge_counts(row, known, whole=whole)
         name = self.collection.name
         proof.findings.extend(set_aside.compare(known, proof.asides, name, whole=whole))

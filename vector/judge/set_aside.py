@@ -14,6 +14,7 @@ from django.db.models import Count, Q
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.plumbing.stored_cells import unpack_anything
+from stillme.transfer.verify.rows.stored_records import as_stored
 from vector import chroma
 from vector.judge import expectation
 from vector.judge.proof import ExpectedAside
@@ -24,10 +25,10 @@ _STATES = set(QuarantinedRow.Status.values)
 _REPAIRED = QuarantinedRow.Status.REPAIRED
 
 
-def of_item(collection_id: str, item: chroma.Item, reason: str) -> ExpectedAside:
+def of_item(collection_id: str, item: chroma.Item, reason: str, column: str) -> ExpectedAside:
     """The record of an item that PostgreSQL cannot hold."""
     cells = {"collection_id": collection_id, **item.raw}
-    return ExpectedAside(_spelled(item.embedding_id), None, reason, cells)
+    return ExpectedAside(_spelled(item.embedding_id), None, reason, column, cells)
 
 
 def of_problem(collection_id: str, problem: chroma.Problem) -> ExpectedAside:
@@ -35,7 +36,7 @@ def of_problem(collection_id: str, problem: chroma.Problem) -> ExpectedAside:
     cells = {"collection_id": collection_id, **problem.raw}
     label, key = problem.raw.get("label"), problem.embedding_id
     number = label if key is None and isinstance(label, int) else None
-    return ExpectedAside(_spelled(key), number, problem.reason.value, cells)
+    return ExpectedAside(_spelled(key), number, problem.reason.value, "embedding", cells)
 
 
 def _spelled(key: str | None) -> str | None:
@@ -81,10 +82,10 @@ def _difference(records: list[QuarantinedRow], aside: ExpectedAside, name: str) 
     if len(records) > 1:
         return f"it is in quarantine {len(records)} times"
     (record,) = records
-    if record.file != FILE:
-        return f"its record in quarantine is of the file {record.file!r}, not {FILE}"
     if record.reason != aside.reason:
-        return f"it is in quarantine for {record.reason}, not for {aside.reason}"
+        return f"it is in quarantine for {record.reason!r}, not for {aside.reason}"
+    if record.column != aside.column:
+        return f"it is in quarantine for its {record.column!r}, not for its {aside.column}"
     cells = record.cells if isinstance(record.cells, dict) else {}
     names = sorted(set(cells) | set(aside.cells))
     changed = [n for n in names if n not in aside.cells or not _same(n, cells, aside.cells)]
@@ -144,7 +145,7 @@ def collection_originals(alias: str, collections: Iterable[chroma.Collection]) -
     """The kept metadata of collections: of those whose own cannot be held, and of no other."""
     kept: dict[tuple[str, str], list[KeptCell]] = {}
     cells = KeptCell.objects.using(alias).filter(file=FILE, table=COLLECTIONS)
-    for cell in cells.order_by("key", "pk"):
+    for cell in as_stored(cells.order_by("key", "pk")):
         kept.setdefault((cell.key, cell.column), []).append(cell)
     where = "vector.collections:metadata"
     for collection in collections:
@@ -177,4 +178,4 @@ def kept_difference(
         same = not expectation.metadata_difference(stored, expectation.read_json(original))
     if not same or cell.storage != "text":
         return "the kept original is not what the legacy holds"
-    return "" if cell.reason in reasons else f"it is kept for another reason ({cell.reason})"
+    return "" if cell.reason in reasons else f"it is kept for another reason ({cell.reason!r})"

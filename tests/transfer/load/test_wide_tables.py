@@ -43,6 +43,7 @@ def wide(columns: int = COLUMNS, *, texts: int = 2) -> type[models.Model]:
     return type("Wide", (models.Model,), {**body, "Meta": type("Meta", (), meta)})
 
 
+@pytest.mark.slow
 def test_a_table_of_600_columns(
     tmp_path: Path, use_legacy_files: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,6 +92,7 @@ def of_texts(
         yield make
 
 
+@pytest.mark.slow
 def test_a_row_that_is_judged_cell_by_cell(of_texts: Callable[[int], Selection]) -> None:
     """PostgreSQL gives 1,664 results; a text took two, its value and the digest of a huge one."""
     only = of_texts(900)

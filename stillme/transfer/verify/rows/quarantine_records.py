@@ -19,7 +19,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from typing import TypeVar
 
-from django.db.models import BinaryField, F, Func, Model, Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.inventory.stores import stores
@@ -30,6 +30,7 @@ from stillme.transfer.registry import legacy_models
 from stillme.transfer.sqlite.schema.found import folded
 from stillme.transfer.verify.kinds.cell_comparison import same_raw
 from stillme.transfer.verify.result import TableProof
+from stillme.transfer.verify.rows.stored_records import as_stored
 from stillme.transfer.verify.sides.legacy_rows import StoredRow
 from stillme.transfer.verify.sides.row_query import read
 
@@ -37,18 +38,6 @@ from stillme.transfer.verify.sides.row_query import read
 KeyedRow = tuple[StoredRow, str | None]
 _AT_ONCE = 5000
 RecordT = TypeVar("RecordT", bound=Model)
-# What the judge needs of a record: texts, and others.
-_JUDGED: dict[type[Model], tuple[tuple[str, ...], tuple[str, ...]]] = {
-    QuarantinedRow: (("reason", "column", "status"), ("key", "rowid", "cells", "repairs")),
-    KeptCell: (("column", "storage", "reason"), ("key", "value")),
-}
-
-
-class _Sent(Func):
-    """All bytes of a text, as PostgreSQL sends them in binary form."""
-
-    function = "pg_catalog.textsend"
-    output_field = BinaryField()
 
 
 class QuarantineRecords:
@@ -58,14 +47,16 @@ class QuarantineRecords:
         self._mapping = mapping
         records = mapping.identity.of(QuarantinedRow.objects.using(alias))
         self._by_key: dict[str | None, list[QuarantinedRow]] = {}
-        for record in _loaded(records.filter(key__in=[key for _, key in rows if key is not None])):
+        for record in as_stored(
+            records.filter(key__in=[key for _, key in rows if key is not None])
+        ):
             self._by_key.setdefault(record.key, []).append(record)
         rowids = [row.rowid for row, key in rows if key is None]
         if rowids:
             keyless = records.filter(key=None)
             # Rows of a table without rowids are told apart by their cells.
             self._by_key[None] = list(
-                _loaded(keyless.filter(rowid__in=rowids) if mapping.has_rowid else keyless)
+                as_stored(keyless.filter(rowid__in=rowids) if mapping.has_rowid else keyless)
             )
 
     def of(self, row: StoredRow, key: str | None) -> QuarantinedRow | None:
@@ -194,18 +185,6 @@ def kept_cells(
 ) -> dict[str, dict[str, KeptCell]]:
     """The kept originals of these keys: key -> column -> cell."""
     found: dict[str, dict[str, KeptCell]] = {}
-    for cell in _loaded(mapping.identity.of(KeptCell.objects.using(alias)).filter(key__in=keys)):
+    for cell in as_stored(mapping.identity.of(KeptCell.objects.using(alias)).filter(key__in=keys)):
         found.setdefault(cell.key, {})[cell.column] = cell
     return found
-
-
-def _loaded(records: QuerySet[RecordT]) -> Iterator[RecordT]:
-    """The records, their judged texts as they are stored: PostgreSQL prints a text up to a U+0000,
-    behind which a damaged page may continue it. What is not judged is not read."""
-    texts, others = _JUDGED[records.model]
-    sent = {f"sent_{name}": _Sent(F(name)) for name in texts}
-    for record in records.only(*others).annotate(**sent):
-        for name in texts:
-            stored: bytes = getattr(record, f"sent_{name}")
-            setattr(record, name, bytes(stored).decode("utf-8", "surrogateescape"))
-        yield record
