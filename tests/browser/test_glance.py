@@ -24,6 +24,7 @@ def opened(page: Page) -> None:
     expect(page.locator("[aria-busy]")).to_have_count(0, timeout=3 * PATIENCE)
 
 
+@pytest.mark.slow
 def test_a_bar_leads_to_its_rows(visit: Visit, viewer: Any, files: Path) -> None:
     run_import()
     page = visit(viewer)

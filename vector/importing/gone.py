@@ -45,8 +45,8 @@ def refuse_other_store(
     count = imported.count()
     if count and not known.exists() and not alike.exists():
         raise TransferError(
-            f"None of {counted(count, 'imported collection')} is in {path}, and --prune would "
-            "delete all of that: set LEGACY_VECTOR_DIR to their store, or, where they were deleted "
+            f"None of the imported collections ({count:,}) is in {path}, and --prune would "
+            "delete all of them: set LEGACY_VECTOR_DIR to their store, or, where they were deleted "
             "there, give --moved."
         )
 

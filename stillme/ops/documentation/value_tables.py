@@ -46,7 +46,7 @@ def kinds_of_values() -> Iterator[str]:
             code(f"{kind.__name__}({', '.join(each.name for each in fields(kind))})"),
             ", ".join(of_django[kind]),
             (inspect.getdoc(kind) or "").split("\n\n")[0].replace("``", "`"),
-            (_MADE.get(kind) or kind()).storage,
+            "as the key" if kind is kinds.Reference else (_MADE.get(kind) or kind()).storage,
         )
         for kind in LOADERS
     )

@@ -92,7 +92,7 @@ def present_files(selection: Selection, notices: list[str]) -> list[LegacyFile]:
             notices.append(f"{file.name}: {file.path} {what}{named}, skipped.")
         else:
             found.append(file)
-    if not conf().files:
+    if not conf().files and not selection.only_stores:
         raise NoLegacyFile(f"The settings name no legacy file: set {conf().paths}.")
     if not wanted and not selection.only_stores:
         raise NoLegacyFile(

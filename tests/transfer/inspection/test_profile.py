@@ -280,6 +280,7 @@ def agree_on(cells: Cells, place: pytest.TempPathFactory, use: Callable[[Path], 
     agree(place.mktemp("snapshots"))
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(cells=CELLS)
 def test_the_fast_road_agrees_with_the_policy_on_any_value(

@@ -463,9 +463,9 @@ class Roads:
 
 # As Django declares the columns: a value of numeric affinity is compared otherwise.
 DECLARED = {
-    BOOL: "bool", DAY: "date", TIME: "time", SPAN: "bigint", UUID: "char(32)", BYTES: "BLOB",
-    HOST: "char(39)", SLUG: "varchar(4) COLLATE NOCASE", UTC: "datetime", BERLIN: "datetime",
-    NAIVE: "datetime",
+    BOOL: "bool", DAY: "date", TIME: "time", SPAN: "bigint", BYTES: "BLOB",
+    UUID: "char(32) COLLATE NOCASE", HOST: "char(39)", SLUG: "varchar(4) COLLATE NOCASE",
+    UTC: "datetime", BERLIN: "datetime", NAIVE: "datetime",
 }  # fmt: skip
 KINDS = [*TYPES, MONEY, WHOLE, WIDE, SMALL, ROUNDED]
 

@@ -9,11 +9,14 @@ import pytest
 from stillme.demo.samples import make_hostile
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.quarantine.decisions import edit
+from stillme.transfer.steps.aside.retry_rows import retry
 from stillme.transfer.steps.loading import load_range, table_work
 from stillme.transfer.steps.rows import read_range
 from stillme.transfer.steps.rows.read_range import RangeReader
 from tests.transfer.load.support import change, content, query, run_import, schema
 from tests.transfer.load.test_faults import empty_target
+from tests.transfer.verify.support import judge
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -148,3 +151,52 @@ def test_a_record_names_the_parent_that_is_missing_now(legacy: Path) -> None:
     run_import()
     assert [(link.column, link.status) for link in links.all()] == [("target_id", "repaired")]
     assert query("SELECT id FROM knowledge.knowledge_relationships") == [(1,)]
+
+
+def test_a_parent_that_a_decision_brings_back_leaves_no_false_alarm(legacy: Path) -> None:
+    """Until the orphan's record is read again it names the parent that was missing first."""
+    change(
+        legacy,
+        "knowledge",
+        "UPDATE knowledge_items SET content = 'a' || char(0) WHERE id IN (7, 8)",
+        "DELETE FROM knowledge_relationships",
+        "INSERT INTO knowledge_relationships (id, source_id, target_id, relationship_type) "
+        "VALUES (1, 7, 8, 'like')",
+    )
+    run_import()
+    parent, orphan = (
+        QuarantinedRow.objects.get(table=table, key=key)
+        for table, key in (("knowledge_items", "7"), ("knowledge_relationships", "1"))
+    )
+    edit("default", parent, "content", "fine", "text")
+    parent.refresh_from_db()
+    assert retry("default", [parent]).loaded
+    assert not judge().findings.total
+    assert retry("default", [orphan]).still
+    orphan.refresh_from_db()
+    assert (orphan.column, orphan.reason) == ("target_id", "missing_parent")
+    assert not judge().findings.total
+
+
+@pytest.mark.parametrize("status", ["open", "accepted"])
+def test_edits_that_no_retry_has_used_go_when_the_row_comes_back(legacy: Path, status: str) -> None:
+    """The import reads the file: the row is in the target as it is there, and proven."""
+    change(
+        legacy,
+        "knowledge",
+        "UPDATE knowledge_items SET content = CAST(x'ff' AS TEXT) WHERE id = 7",
+        "DELETE FROM knowledge_relationships",
+        "INSERT INTO knowledge_relationships (id, source_id, target_id, relationship_type) "
+        "VALUES (1, 7, 8, 'like')",
+    )
+    run_import()
+    orphan = QuarantinedRow.objects.get(table="knowledge_relationships")
+    edit("default", orphan, "relationship_type", "unlike", "text")
+    QuarantinedRow.objects.filter(pk=orphan.pk).update(status=status)
+    change(legacy, "knowledge", "UPDATE knowledge_items SET content = 'fine' WHERE id = 7")
+    run_import()
+    assert query("SELECT relationship_type FROM knowledge.knowledge_relationships") == [("like",)]
+    orphan.refresh_from_db()
+    assert (orphan.status, orphan.repairs) == ("repaired", {})
+    assert orphan.note == "The legacy row loads now. Its edits were not used."
+    assert not judge().findings.total

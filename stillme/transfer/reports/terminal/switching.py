@@ -151,7 +151,7 @@ def render_rollback(console: Console, result: RollbackResult) -> None:
         for row in result.tables
     ]  # fmt: skip
     print_rows(console, title, ("legacy table",), figures, rows)
-    kept = "would be" if result.dry_run else "are"
+    keeps = "would keep" if result.dry_run else "keeps"
     for row in result.tables:
         reasons = Counter((lost.column, lost.reason) for lost in row.lost)
         for (column, reason), count in sorted(reasons.items()):
@@ -159,14 +159,14 @@ def render_rollback(console: Console, result: RollbackResult) -> None:
                 console,
                 "kept",
                 f"{counted(count, 'value')} of {row.table} ({column}: {reason}): the legacy file "
-                f"cannot hold that; it {kept} in transfer.carried_cell",
+                f"cannot hold that; transfer.carried_cell {keeps} it",
                 "yellow",
             )
         unequal = (f"{row.table} {in_one_line(str(key))}" for key in row.unequal[:5])
         say(console, "unequal", (f"{key} does not read back as it is" for key in unequal), "red")
     for name, count in result.homeless.items():
         what = f"{counted(count, 'row')} written to {name}: no legacy file to go to"
-        say(console, "no file", f"{what}; they stay in PostgreSQL", "yellow")
+        say(console, "no file", f"{what}; kept in PostgreSQL", "yellow")
     if not result.dry_run:
         say(
             console,

@@ -105,7 +105,7 @@ def _messages(connection: sqlite3.Connection, path: Path) -> tuple[list[str], st
         # Whether an index has what a foreign collation or function says, only its program knows.
         said = ask("quick_check") if foreign else said
         if said == [OK] and (lost := orphan_pages(path)):
-            said = [f"{lost} pages are never used"]
+            said = [f"pages that nothing leads to: {lost:,}"]
         return said, ", ".join(foreign)
     except sqlite3.Error as error:
         return [str(error)], ""

@@ -132,7 +132,13 @@ def _retry_row(
     merged = apply_raw(alias, source, [raw], into_quarantine=False)
     ledger.mark_write(alias, row.run_id)
     if merged.set_aside:
-        return merged.set_aside[0].sentence
+        still = merged.set_aside[0]
+        if still.reason == row.reason and not row.repairs:
+            # Another of its parents may be the one that is missing now.
+            QuarantinedRow.objects.using(alias).filter(pk=row.pk).update(
+                column=still.column, sentence=still.sentence
+            )
+        return still.sentence
     if merged.outcome.conflict_count:
         return "The target holds a row with this key that was changed after the import."
     if row.repairs:

@@ -110,7 +110,7 @@ def _refuse_referred(alias: str, name: str, relation: str) -> None:
                 f"{rows} of {table} in PostgreSQL {refer} to rows of {name} that `migrate` "
                 "made, and the file's are to take their place. If nothing in these tables was made "
                 "by hand, `manage.py empty_target` takes it all out (it shows the rows, and asks); "
-                f"else delete {rows} of {table}."
+                f"else delete those rows of {table}."
             )
 
 

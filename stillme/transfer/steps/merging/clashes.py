@@ -30,6 +30,8 @@ from stillme.transfer.postgresql.distributed import refuse_where_distributed
 Row = tuple[Any, ...]
 # A value that cannot be computed, a constraint, an index entry that is too long.
 _ABOUT_A_ROW = ("22", "23", "54")
+# Bytes that surely fit into an entry of any index: a B-tree takes 2,704.
+_SURE_ENTRY = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +84,30 @@ def has_unique_index(alias: str, mapping: TableMapping) -> bool:
 
 
 def _may_refuse(alias: str, mapping: TableMapping) -> bool:
-    """Whether the target may refuse rows that the stage took: it has no indexes but the key's.
-
-    Index entries of a fixed length always fit, and so do those of three texts of 200 characters.
-    """
+    """Whether the target may refuse rows that the stage took: it has no indexes but the key's."""
     query = (
         "SELECT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = %s::regclass "
-        "AND attgenerated <> '') OR EXISTS (SELECT 1 FROM pg_index AS i WHERE indrelid = "
-        "%s::regclass AND NOT indisprimary AND (indisunique OR indisexclusion OR indexprs IS NOT "
-        "NULL OR indpred IS NOT NULL OR EXISTS (SELECT 1 FROM pg_attribute "
-        "WHERE attrelid = i.indexrelid AND attlen < 0 AND NOT (atttypid IN ('numeric'::regtype, "
-        "'inet'::regtype) OR atttypid = 'varchar'::regtype AND atttypmod BETWEEN 5 AND 204))))"
+        "AND attgenerated <> '') OR EXISTS (SELECT 1 FROM pg_index WHERE indrelid = %s::regclass "
+        "AND NOT indisprimary AND (indisunique OR indisexclusion OR indexprs IS NOT NULL "
+        "OR indpred IS NOT NULL))"
     )
-    return bool(fetch_all(alias, query, [mapping.relation] * 2)[0][0])
+    return bool(fetch_all(alias, query, [mapping.relation] * 2)[0][0]) or _is_long(alias, mapping)
+
+
+def _is_long(alias: str, mapping: TableMapping) -> bool:
+    """Whether an entry of a staged row may be too long for an index."""
+    indexed = fetch_all(
+        alias,
+        "SELECT DISTINCT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid "
+        "AND attnum = ANY(indkey) WHERE indrelid = %s::regclass AND NOT indisprimary "
+        "AND attlen < 0",
+        [mapping.relation],
+    )
+    sizes = [f"coalesce(octet_length(s.{quoted(name)}::text), 0)" for (name,) in indexed]
+    if not sizes:
+        return False
+    query = f"SELECT EXISTS (SELECT 1 FROM {STAGE} AS s WHERE {' + '.join(sizes)} > {_SURE_ENTRY})"
+    return bool(fetch_all(alias, query)[0][0])
 
 
 def _refuse_cascades(alias: str, mapping: TableMapping) -> None:

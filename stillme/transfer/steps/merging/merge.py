@@ -197,15 +197,16 @@ def _resolve(alias: str, mapping: TableMapping) -> None:
     """Mark the quarantine records of staged rows as repaired.
 
     A record of a row whose key cannot be a staged row's (a blob that reads like it, say) is left
-    alone.
+    alone. Edits that no retry has used go: the row is in the target without them.
     """
     keys = mapping.key_columns
+    unused = "CASE WHEN repairs <> '{}' THEN ' Its edits were not used.' ELSE '' END"
     own = "".join(" AND coalesce(cells -> %s ->> 0, 'integer') = ANY(%s)" for _ in keys)
     classes = [part for c in keys for part in (c.legacy, list(c.key_classes))]
     execute(
         alias,
         f"UPDATE {QuarantinedRow._meta.db_table} SET status = 'repaired', decided_at = now(), "
-        f"note = 'The legacy row loads now.' WHERE {OF_TABLE} "
+        f"note = 'The legacy row loads now.' || {unused}, repairs = '{{}}' WHERE {OF_TABLE} "
         f"AND key IN (SELECT {keys.target_text('s')} FROM {STAGE} AS s) "
         f"AND status <> 'repaired'{own}",
         [*mapping.identity, *classes],

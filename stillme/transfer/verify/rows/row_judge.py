@@ -162,7 +162,10 @@ class RowJudge:
         its parents or without."""
         reason = record.reason
         if reason == fate.reason:
-            if record.column != fate.column:
+            # Of several parents that were missing one may have come back since.
+            references = {column.legacy for column, _ in self._mapping.references()}
+            is_lost = reason == "missing_parent" and record.column in references
+            if record.column != fate.column and not is_lost:
                 note = "the column because of which the row was set aside"
                 told = (fate.column, record.column[:80])
                 yield self._finding(_ASIDE, self.key_text(row), fate.column, *told, note)
