@@ -108,8 +108,8 @@ class RangeReader:
                 self._source.stream, rowids[start : start + _FAULTY_AT_ONCE]
             )
             left += unknown
-            told = (f"{row.reason} {row.column} {row.sentence} {row.cells()}\n" for row in found)
-            self._hasher.update("".join(told).encode())
+            told = [f"{row.reason} {row.column} {row.sentence}" for row in found]
+            self._hasher.update("\n".join([*told, *(row.cells() for row in found)]).encode())
             if self._keep_faulty:
                 self.faulty += found
             else:

@@ -53,25 +53,25 @@ def _quarantine_rows(
         again: list[str] = []
         some = rows[start : start + _ROWS_AT_ONCE]
         for pk, row in known.outdated(some) if known else zip(repeat(None), some, strict=False):
-            line = f"{head},{_line(row)},{_UNDECIDED}"
             if pk is None:
-                fresh.append(f"{line}\n")
+                fresh.append(_line(head, row, "\n"))
             else:
-                again.append(f"{line},{pk}\n")
+                again.append(_line(head, row, f",{pk}\n"))
         _copy(alias, QuarantinedRow, _COLUMNS, fresh)
         _copy(alias, QuarantinedRow, (*_COLUMNS, "id"), again)
 
 
-def _line(row: PackedRow) -> str:
-    """What is the row's own in the line of its record."""
+def _line(head: str, row: PackedRow, end: str) -> str:
+    """The line of a record, between `head` and `end`. Cells are long: they are copied once."""
     key = "" if row.key is None else quoted_cell(row.key)
     rowid = "" if row.rowid is None else row.rowid
-    told = (row.cells(), row.reason, row.column, row.sentence)
-    # Hardly ever there is a quote to be doubled in one of them.
-    plain = f"{QUOTE},{QUOTE}".join(told)
-    if plain.count(QUOTE) == 2 * (len(told) - 1):
-        return f"{key},{rowid},{QUOTE}{plain}{QUOTE}"
-    return f"{key},{rowid},{','.join(map(quoted_cell, told))}"
+    cells = row.cells()
+    about = f"{QUOTE}{row.reason}{QUOTE},{QUOTE}{row.column}{QUOTE},{QUOTE}{row.sentence}{QUOTE}"
+    # Hardly ever there is a quote to be doubled.
+    if QUOTE in cells or about.count(QUOTE) > 6:
+        told = ",".join(map(quoted_cell, (cells, row.reason, row.column, row.sentence)))
+        return f"{head},{key},{rowid},{told},{_UNDECIDED}{end}"
+    return f"{head},{key},{rowid},{QUOTE}{cells}{QUOTE},{about},{_UNDECIDED}{end}"
 
 
 def _copy(
