@@ -65,7 +65,8 @@ def test_a_collection_that_is_gone_is_named_found_and_pruned(folder):
 def test_the_store_of_another_folder_prunes_nothing(folder):
     import_vectors(make(folder, "ours", "also").close())
     make(folder, "theirs").close()
-    with pytest.raises(TransferError, match=r"None of the imported collections \(2\) .* set LEGACY_VECTOR_DIR"):
+    said = r"None of the imported collections \(2\) .* set LEGACY_VECTOR_DIR"
+    with pytest.raises(TransferError, match=said):
         import_vectors(folder, options=PRUNE)
     assert {c.name for c in Collection.objects.all()} == {"ours", "also"}
     emptied = import_vectors(folder, options=StoreOptions(prune=True, moved=True))
