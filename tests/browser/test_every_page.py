@@ -81,6 +81,7 @@ def test_axe_finds_nothing_on_any_page(
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("who", SEES)
 def test_each_person_has_their_pages(
     visit: Visit, django_user_model: Any, admin_user: Any, who: str

@@ -61,6 +61,7 @@ def test_a_phone_shows_each_chart_and_its_figures(
     assert wide <= 390
 
 
+@pytest.mark.slow
 def test_an_empty_database_says_what_will_be_here(visit: Visit, viewer: Any) -> None:
     page = visit(viewer)
     opened(page)

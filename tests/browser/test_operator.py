@@ -104,6 +104,7 @@ def test_a_row_is_mended_and_retried_and_others_accepted_with_one_reason(
     assert accepted.count() == 2
 
 
+@pytest.mark.slow
 def test_the_go_no_go_list_is_reached_with_the_keyboard(
     visit: Visit, admin_user: Any, files: Path
 ) -> None:

@@ -131,6 +131,7 @@ def test_cells_that_are_not_there_and_who_may_not(admin_client: Client, client: 
     assert client.get(address.format(row.pk, "content")).status_code == 403
 
 
+@pytest.mark.slow
 def test_related_rows_and_parents_come_as_beginnings(
     admin_client: Client, fetched: list[int]
 ) -> None:

@@ -27,6 +27,7 @@ def started(*command: str | bytes, **variables: str) -> subprocess.CompletedProc
     )
 
 
+@pytest.mark.slow
 def test_an_ascii_terminal_stops_no_command() -> None:
     """The help of a command is in ASCII; the name of a file that somebody gives may be not."""
     odd = "PYTHONIOENCODING", "ascii:strict"

@@ -206,6 +206,7 @@ def test_values_are_repaired_as_cell_by_cell(tmp_path: Path, kind: Any) -> None:
         assert check(kind, RowContext(), found) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_the_hostile_files_are_the_same_without(
     tmp_path: Path, use_legacy_files: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch

@@ -177,7 +177,7 @@ NAMED = [
     changed("a record that says the target refused the row", ITEMS, "50", "reason = 'refused_by_target'"),
     *(behind_nul(name, ASIDE, "quarantined_row", ITEMS, "50", name) for name in ("reason", "column", "status")),
     changed("a record of another column", ITEMS, "50", "\"column\" = 'source'", "content"),
-    changed("an orphan's record of another column", LINKS, "10", "\"column\" = 'target_id'", "source_id"),
+    changed("an orphan's record of another column", LINKS, "10", "\"column\" = 'strength'", "source_id"),
     changed("a record of no column", ITEMS, "52", "\"column\" = ''", "created_at"),
     changed("a record under another key", ITEMS, "50", "key = '999'"),
     changed("a record under the key of a healthy row", ITEMS, "50", "key = '9'"),
