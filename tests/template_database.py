@@ -142,11 +142,5 @@ def when_alone(server: psycopg.Connection[Any], statement: str, *names: str) -> 
         except psycopg.errors.ObjectInUse:
             # Sessions of threads that have ended are closed with what refers to them in a circle.
             gc.collect()
-            # What is left of them has asked nothing while PostgreSQL waited.
-            server.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ANY(%s) "
-                "AND state = 'idle' AND state_change < now() - interval '4 seconds'",
-                [list(names)],
-            )
             if time.monotonic() > deadline:
                 raise

@@ -23,6 +23,7 @@ from stillme.postgresql.base import AGAIN
 from stillme.postgresql.connecting.configuration import target_database
 from stillme.postgresql.connecting.explain import explain_operational_error
 from stillme.postgresql.embedded import server
+from stillme.services.connections import connections_returned
 from tests.ops.servers import wait_until
 from tests.ops.threads import in_threads
 from tests.pools import PATIENCE, pool_becomes_whole, pool_of
@@ -182,7 +183,7 @@ def test_who_waits_for_a_connection_goes_on_after_a_fork(pool: None) -> None:
         if number == SIZE:
             all_held.wait()
             return len(api.item_list_retained())
-        with transaction.atomic():
+        with connections_returned(), transaction.atomic():
             KnowledgeItem.objects.count()
             all_held.wait()
             release.wait(PATIENCE)
