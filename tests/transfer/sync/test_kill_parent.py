@@ -55,13 +55,15 @@ class Bench:
     hits: Counter[str] = field(default_factory=Counter)
     within: dict[str, float] = field(default_factory=dict)
     mark: str = field(default_factory=lambda: f"killed-{uuid.uuid4().hex[:12]}")
+    # The pids of the commands started here: with theirs the commands name their sessions.
+    started: list[int] = field(default_factory=list)
     # What ran before it. To read what each has been given, again and again, took most of the time.
     others: set[str] = field(default_factory=lambda: Bench.running())
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """A command of its own, in a session of its own as under a supervisor."""
         environment = {**self.environment, "PGAPPNAME": self.mark, "TMPDIR": str(self.scratch)}
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "manage.py", *arguments],
             env=environment,
             stdout=subprocess.PIPE,
@@ -69,13 +71,15 @@ class Bench:
             text=True,
             start_new_session=True,
         )
+        self.started.append(process.pid)
+        return process
 
     def rounds(self, *commands: str, kills: int = KILLS) -> Iterator[int]:
         """Signals, every other one kill -9, until each command was ended so often."""
         for n in range(12 * kills):
+            yield ORDERLY[n // 2 % 3] if n % 2 else signal.SIGKILL
             if min(self.hits[command] for command in commands) >= kills:
                 return
-            yield ORDERLY[n // 2 % 3] if n % 2 else signal.SIGKILL
         raise AssertionError(f"too seldom: {self.hits}")
 
     def end(self, number: int, *arguments: str) -> None:
@@ -86,7 +90,7 @@ class Bench:
         # On a busy machine the workers' part may be over before it is seen: then earlier.
         begun = self.workers if "--jobs" in arguments and within > 0.05 else self.sessions
         while not begun() and process.poll() is None:
-            time.sleep(0.03)
+            time.sleep(0.005)
         time.sleep(self.rng.uniform(0, within))
         process.send_signal(number)
         said, errors = process.communicate(timeout=600)
@@ -124,9 +128,12 @@ class Bench:
         assert fetch_all(connection, locks) == [], what
 
     def sessions(self) -> list[object]:
-        """Pids of the server's sessions for the commands."""
-        asked = "SELECT pid, query FROM pg_stat_activity WHERE application_name = %s"
-        return list(fetch_all(connection, asked, [self.mark]))
+        """Pids of the server's sessions for the commands, which name them after a while."""
+        asked = (
+            "SELECT pid, query FROM pg_stat_activity WHERE application_name = %s "
+            r"OR substring(application_name FROM '^manage\.py \w+ (\d+)$')::bigint = ANY (%s)"
+        )
+        return list(fetch_all(connection, asked, [self.mark, self.started]))
 
     def workers(self) -> bool:
         """Whether a command has forked two of them."""
