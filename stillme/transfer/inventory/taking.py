@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import getpass
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
+from types import MappingProxyType
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.inventory.entries import InventoryLine, open_lines
@@ -38,10 +39,15 @@ _NOT_KEPT = (
 )
 
 
-def inventory_of(snapshot: Snapshot, alias: str | None) -> list[InventoryLine]:
-    """The inventory of one snapshot; without `alias` nobody's decisions are known."""
+def inventory_of(
+    snapshot: Snapshot, alias: str | None, known: Mapping[str, int] = MappingProxyType({})
+) -> list[InventoryLine]:
+    """The inventory of one snapshot; without `alias` nobody's decisions are known.
+
+    Tables of which the number of rows is `known` are not counted again.
+    """
     with closing(snapshot.open()) as connection:
-        found = contents(connection)
+        found = contents(connection, known=known)
     return with_decisions(alias, _lines(snapshot.file, snapshot.schema, found))
 
 

@@ -246,10 +246,11 @@ def _load_files(
         for snapshot in snapshots:
             schedule.expect(planning.submit(planner.look, snapshot))
         schedule.work()
-        for snapshot in snapshots:
-            result.inventory += inventory_of(snapshot, alias)
     order = [snapshot.file for snapshot in snapshots]
     files = sorted(schedule.files, key=lambda file: order.index(file.snapshot.file))
+    for file in files:
+        counted_rows = {table.job.mapping.table: table.rows for table in file.tables.values()}
+        result.inventory += inventory_of(file.snapshot, alias, counted_rows)
     plan = arrange(selection, files, result.notices)
     result.notices = plan.notices
     result.tables = [schedule.results[planned.identity] for planned in plan.tables]

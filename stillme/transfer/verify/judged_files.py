@@ -34,7 +34,6 @@ from stillme.transfer.verify.tables.table_levels import (
     begin_full,
     check_keys,
     end_full,
-    legacy_rows,
     verify_lightly,
 )
 from stillme.transfer.verify.tables.written_since_cutover import file_state
@@ -42,10 +41,14 @@ from stillme.transfer.verify.tables.written_since_cutover import file_state
 
 @dataclass(slots=True)
 class BegunFile:
-    """A file whose tables are to be judged. At level full they are handed out already (`begun`)."""
+    """A file whose tables are to be judged: by its name in the file each one's number of `rows`.
+
+    At level full they are handed out already (`begun`).
+    """
 
     snapshot: Snapshot
     cases: dict[str, TableCase]
+    rows: dict[str, int]
     begun: dict[str, Iterator[TableProof]] = field(default_factory=dict)
 
 
@@ -73,7 +76,8 @@ class FileWork:
         snapshot = take_snapshot(file.name, file.path, self.directory, whole=True)
         refuse_other_migrations(snapshot, is_live=state == FileState.State.LIVE)
         check_converted(snapshot)
-        self.result.account_for(inventory_of(snapshot, self.options.database))
+        inventory = inventory_of(snapshot, self.options.database)
+        self.result.account_for(inventory)
         self.result.notices += [f"{file.name}: {sentence}." for sentence in snapshot.notices]
         self.result.notices += [*notices_of(file.name), *_computed(file.name)]
         is_live = state == FileState.State.LIVE
@@ -88,10 +92,12 @@ class FileWork:
             "state": state,
             **which,
         }
-        found = BegunFile(snapshot, self._fit(file.name, cases))
+        rows = {each.name: each.rows or 0 for each in inventory if each.fate == "carried"}
+        found = BegunFile(snapshot, self._fit(file.name, cases), rows)
         if self.options.level == "full":
             for name, case in found.cases.items():
-                found.begun[name] = begin_full(self.options.database, case, self.hand_out)
+                total = rows.get(case.mapping.table, 0)
+                found.begun[name] = begin_full(self.options.database, case, total, self.hand_out)
         return found
 
     def _fit(self, file: str, cases: dict[str, TableCase]) -> dict[str, TableCase]:
@@ -129,7 +135,8 @@ class FileWork:
         proofs = {}
         for name, case in file.cases.items():
             label = table_label(case.mapping.identity)
-            self.on_event(Event("table", {"table": label, "total": legacy_rows(case)}))
+            total = file.rows.get(case.mapping.table, 0)
+            self.on_event(Event("table", {"table": label, "total": total}))
             proofs[name] = proof = self._proof(label, case, file.begun.get(name))
             check_keys(alias, case, proof, state)
             if self.options.round_trip:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-_BLOCK = 1 << 20
+_BLOCK = 256 << 10
 _UNITS = 512
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.schema.foreign_names import (
@@ -226,11 +227,17 @@ class Content:
     rows: int | None
 
 
-def contents(connection: sqlite3.Connection, *, count: bool = True) -> list[Content]:
+def contents(
+    connection: sqlite3.Connection,
+    *,
+    count: bool = True,
+    known: Mapping[str, int] = MappingProxyType({}),
+) -> list[Content]:
     """Every table and virtual table that has rows, and every view.
 
     Without `count` a table is only asked whether it has a row, which is quick on a live file. A
-    virtual table that cannot be read (its module is not here) is listed as well.
+    virtual table that cannot be read (its module is not here) is listed as well. Tables of which
+    the number of rows is `known` are not counted again.
     """
     found = []
     named = connection.execute(
@@ -246,7 +253,9 @@ def contents(connection: sqlite3.Connection, *, count: bool = True) -> list[Cont
         elif name in virtual:
             found += _virtual(connection, name)
         elif folded(name) not in shadows and connection.execute(has_row).fetchone():
-            rows = row_count(connection, name) if count else None
+            rows = known.get(name)
+            if rows is None and count:
+                rows = row_count(connection, name)
             found.append(Content(name, "table", rows))
     return found
 

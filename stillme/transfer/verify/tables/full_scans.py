@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import TableMapping
@@ -30,10 +31,27 @@ from stillme.visible import counted
 
 _MOST_NAMED = 20
 _MOST_LISTED = 1_000_000
+_DAMAGED = "the legacy file is damaged: `manage.py backup_sqlite` says what can still be read"
 
 
-def check_legacy_table(case: TableCase, proof: TableProof) -> Iterator[Finding]:
-    """What a full scan of the legacy table says otherwise than the comparison by key."""
+@dataclass(frozen=True, slots=True)
+class ScannedLegacy:
+    """What a full scan of a legacy table tells: its rows, and how many their key does not find."""
+
+    target: str
+    rows: int
+    lost: int
+
+    def differs(self, proof: TableProof) -> Iterator[Finding]:
+        """A finding where the comparison by key says otherwise."""
+        if self.rows != proof.legacy_rows or self.lost:
+            found = f"{proof.legacy_rows:,} compared, {self.lost:,} not to be found by their key"
+            wanted = counted(self.rows, "legacy row")
+            yield Finding(FindingKind.CONSERVATION, self.target, None, wanted, found, _DAMAGED)
+
+
+def scan_legacy_table(case: TableCase) -> ScannedLegacy:
+    """Read the table from end to end."""
     mapping = case.mapping
     table = quoted(mapping.table)
     with closing(case.snapshot.open()) as connection:
@@ -46,12 +64,7 @@ def check_legacy_table(case: TableCase, proof: TableProof) -> Iterator[Finding]:
                 f"SELECT count(*) FROM {table} AS t NOT INDEXED WHERE NOT EXISTS "
                 f"(SELECT 1 FROM {table} AS k WHERE {same} AND k.rowid = t.rowid)"
             ).fetchone()
-    if rows != proof.legacy_rows or lost:
-        found = f"{proof.legacy_rows:,} compared, {lost:,} not to be found by their key"
-        note = "the legacy file is damaged: `manage.py backup_sqlite` says what can still be read"
-        yield Finding(
-            FindingKind.CONSERVATION, mapping.target, None, counted(rows, "legacy row"), found, note
-        )
+    return ScannedLegacy(mapping.target, rows, lost)
 
 
 def check_target_table(alias: str, mapping: TableMapping) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import random
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -17,6 +18,7 @@ from itertools import pairwise
 
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.keys import Key
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import FileState, QuarantinedRow
 from stillme.transfer.registry import legacy_model
 from stillme.transfer.sqlite.reading.connect import quoted
@@ -26,7 +28,7 @@ from stillme.transfer.verify.result import COMPARED, TableProof
 from stillme.transfer.verify.rows.quarantine_records import unclaimed
 from stillme.transfer.verify.structure.sequences import check_sequence
 from stillme.transfer.verify.structure.table_structure import check_foreign_keys
-from stillme.transfer.verify.tables.full_scans import check_legacy_table, check_target_table
+from stillme.transfer.verify.tables.full_scans import check_target_table, scan_legacy_table
 from stillme.transfer.verify.tables.index_scans import BY_SCAN, one_moment, planned
 from stillme.transfer.verify.tables.judge_processes import HandOut, PartTask
 from stillme.transfer.verify.tables.table_judge import Part, TableCase
@@ -43,15 +45,9 @@ CONFIDENCE = 0.95
 OnRows = Callable[[int], None]
 
 
-def legacy_rows(case: TableCase) -> int:
-    """How many rows the legacy table has."""
-    with closing(case.snapshot.open()) as connection:
-        return row_count(connection, case.mapping.table)
-
-
-def begin_full(alias: str, case: TableCase, hand_out: HandOut) -> Iterator[TableProof]:
-    """Hand out every row; the proof of each part, in order."""
-    return hand_out([PartTask(alias, case, part) for part in _parts(case)])
+def begin_full(alias: str, case: TableCase, rows: int, hand_out: HandOut) -> Iterator[TableProof]:
+    """Hand out every row of a table that has `rows`; the proof of each part, in order."""
+    return hand_out([PartTask(alias, case, part) for part in _parts(case, rows)])
 
 
 def end_full(
@@ -65,12 +61,13 @@ def end_full(
     whole = _empty_proof(alias, case)
     # The workers judge meanwhile.
     scanned = list(check_target_table(alias, case.mapping))
+    legacy = scan_legacy_table(case)
     for proof in judged:
         whole.add(proof)
         on_rows(whole.legacy_rows)
     joined = "".join(str(part["digest"]) for part in whole.ranges)
     whole.digest = hashlib.sha256(joined.encode()).hexdigest()
-    whole.findings.extend([*check_legacy_table(case, whole), *scanned])
+    whole.findings.extend([*legacy.differs(whole), *scanned])
     whole.findings.extend(unclaimed(alias, case.mapping, whole))
     whole.seconds = time.monotonic() - started
     return whole
@@ -121,7 +118,8 @@ def check_keys(alias: str, case: TableCase, proof: TableProof, state: str) -> No
 def _count(alias: str, case: TableCase, proof: TableProof) -> None:
     """Level counts: legacy = target + quarantined."""
     mapping = case.mapping
-    proof.legacy_rows = legacy_rows(case)
+    with closing(case.snapshot.open()) as connection:
+        proof.legacy_rows = row_count(connection, mapping.table)
     with one_moment(alias):
         # An index may count rows that the table has lost.
         rows = planned(alias, BY_SCAN, f"SELECT count(*) FROM {mapping.relation}")
@@ -150,35 +148,53 @@ def _count(alias: str, case: TableCase, proof: TableProof) -> None:
 def _sampled(options: VerifyOptions, case: TableCase, whole: TableProof, hand_out: HandOut) -> None:
     """Level sample: some key ranges in full; the counts stay those of the whole table."""
     parts = _sample_parts(case, whole.legacy_rows, options.sample)
-    parts = _parts(case) if parts is None else parts
+    parts = _parts(case, whole.legacy_rows) if parts is None else parts
     for proof in hand_out([PartTask(options.database, case, part) for part in parts]):
         whole.compared += proof.legacy_rows
         whole.add_figures(proof, COMPARED)
         whole.findings.merge(proof.findings)
 
 
-def _parts(case: TableCase) -> list[Part]:
+def _parts(case: TableCase, rows: int) -> list[Part]:
     """Key ranges of about `PART_ROWS` rows that tile the whole key space."""
     mapping = case.mapping
     cut = mapping.key_is_unique and mapping.key_is_in_order and mapping.has_rowid
     if not mapping.key_columns or not cut:
         return [Part()]
-    keys, table = mapping.key_columns, quoted(mapping.table)
-    edges: list[Key | None] = [None]
     with closing(case.snapshot.open()) as connection:
-        while True:
-            where, values = keys.legacy_within(edges[-1], None)
-            row = connection.execute(
-                f"SELECT {keys.legacy_parts()} FROM {table} WHERE {keys.legacy_usual()} "
-                f"AND {where} ORDER BY {keys.legacy()} LIMIT 1 OFFSET {PART_ROWS - 1}",
-                values,
-            ).fetchone()
-            # A key that the target cannot hold is no edge; its part just becomes longer.
-            if row is None or keys.in_target(Key.of_flat(row)) is None:
-                break
-            edges.append(Key.of_flat(row))
-    edges.append(None)
-    return [Part(after, upto) for after, upto in pairwise(edges)]
+        inner = _dense(connection, mapping, rows) or _walked(connection, mapping)
+        return [Part(*edges) for edges in pairwise([None, *inner, None])]
+
+
+def _dense(connection: sqlite3.Connection, mapping: TableMapping, rows: int) -> list[Key]:
+    """Every so many-th key of a table whose rowids have no gap; none of them has to be read."""
+    if not mapping.key_is_rowid:
+        return []
+    table = quoted(mapping.table)
+    # One by one: only then SQLite goes straight to the ends of the table.
+    [(low,)] = connection.execute(f"SELECT min(rowid) FROM {table}")
+    [(high,)] = connection.execute(f"SELECT max(rowid) FROM {table}")
+    if low is None or high is None or high - low + 1 != rows:
+        return []
+    return [Key.of(number) for number in range(low + PART_ROWS - 1, high, PART_ROWS)]
+
+
+def _walked(connection: sqlite3.Connection, mapping: TableMapping) -> Iterator[Key]:
+    """Every so many-th key of a table."""
+    keys, table = mapping.key_columns, quoted(mapping.table)
+    edge: Key | None = None
+    while True:
+        where, values = keys.legacy_within(edge, None)
+        row = connection.execute(
+            f"SELECT {keys.legacy_parts()} FROM {table} WHERE {keys.legacy_usual()} "
+            f"AND {where} ORDER BY {keys.legacy()} LIMIT 1 OFFSET {PART_ROWS - 1}",
+            values,
+        ).fetchone()
+        # A key that the target cannot hold is no edge; its part just becomes longer.
+        if row is None or keys.in_target(Key.of_flat(row)) is None:
+            return
+        edge = Key.of_flat(row)
+        yield edge
 
 
 def _sample_parts(case: TableCase, rows: int, wanted: int) -> list[Part] | None:
