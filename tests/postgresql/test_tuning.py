@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from stillme.postgresql.embedded import tuning
-from stillme.postgresql.embedded.cluster import PORT, Cluster
+from stillme.postgresql.embedded.cluster import PORT, Cluster, server_environment
 from stillme.postgresql.embedded.server import answers
 
 pytestmark = [pytest.mark.embedded, pytest.mark.xdist_group("embedded")]
@@ -39,6 +39,16 @@ def test_a_container_has_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert tuning.memory_at_hand() == whole
     told.write_text("1048576\n")
     assert tuning.memory_at_hand() == 1 << 20
+
+
+def test_freed_memory_stays_as_the_operator_wants(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MALLOC_MMAP_THRESHOLD_", raising=False)
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "131072")
+    monkeypatch.setenv("PGPORT", "1")
+    found = server_environment()
+    assert found["MALLOC_TRIM_THRESHOLD_"] == "131072"
+    assert found["MALLOC_MMAP_THRESHOLD_"] == "4194304"
+    assert "PGPORT" not in found
 
 
 @pytest.fixture

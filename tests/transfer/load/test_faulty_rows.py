@@ -5,6 +5,7 @@ That reasons, sentences and records are the same on the hostile files, tests `te
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -27,6 +28,7 @@ from stillme.transfer.steps.rows.unusual_rows import CarefulLoader
 from stillme.transfer.verify.kinds import base as verify_base
 from stillme.transfer.verify.kinds import expect, judge_of
 from stillme.transfer.verify.kinds.local_clock import LocalClock
+from stillme.transfer.verify.verification import VerifyOptions, verify
 from tests.transfer.load.support import change, query, run_import
 from tests.transfer.load.test_mended_rows import OTHERS, TIMES, others, times
 
@@ -253,3 +255,30 @@ def test_rows_with_u0000_are_read_once(
     assert set(ways) == {True}
     assert repaired == [(60, 61)]
     assert query(REASONS, "knowledge_items") == [("nul_in_text", 119)]
+
+
+def test_records_of_cells_of_every_class(items: Path, converted: list[Any]) -> None:
+    """A column that no model declares may have any name; both sides spell all of its values."""
+    change(
+        items,
+        "knowledge",
+        'ALTER TABLE knowledge_items ADD COLUMN "100 % of ""%s"" Ồ"',
+        "UPDATE knowledge_items SET source = source || char(0)",
+        'UPDATE knowledge_items SET "100 % of ""%s"" Ồ" = CASE id % 5 WHEN 0 THEN -7 '
+        "WHEN 1 THEN -0.0 WHEN 2 THEN 9e999 WHEN 3 THEN x'00ff' WHEN 4 THEN 'Ồ ''\"%d' END",
+    )
+    run_import()
+    assert not converted
+    found = {
+        int(key) % 5: json.loads(cells)['100 % of "%s" Ồ']
+        for key, _, cells, *_ in query(RECORDS, "knowledge_items")
+    }
+    assert found == {
+        0: ["integer", -7],
+        1: ["real", "-0x0.0p+0"],
+        2: ["real", "inf"],
+        3: ["blob", "AP8="],
+        4: ["text", "4buSICciJWQ="],
+    }
+    proof = next(t for t in verify(VerifyOptions()).tables if t.table == "knowledge_items")
+    assert (proof.findings.total, proof.by_digest, proof.open) == (0, 50, 50)

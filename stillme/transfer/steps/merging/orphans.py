@@ -8,7 +8,6 @@ cycle 3 comes back: then `children` names it, to be read again.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
 
 from stillme.transfer.keys import Key
 from stillme.transfer.mapped_column import MappedColumn
@@ -156,8 +155,7 @@ def _give_first_reason(alias: str, job: TableJob, merged: Merged) -> None:
                 row = merged.set_aside[place]
                 merged.replace(
                     place,
-                    replace(
-                        row,
+                    row._replace(
                         reason="missing_parent",
                         column=column.legacy,
                         sentence=parent_sentence(parent),

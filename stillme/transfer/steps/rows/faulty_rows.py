@@ -15,29 +15,38 @@ from binascii import b2a_base64
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache
 
 from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.plumbing.garbage import no_search_for_cycles
-from stillme.transfer.sqlite.reading.connect import EXACT_HEX, quoted
+from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.row_source import RowSource
 from stillme.transfer.steps.kinds import NULL_IN_REQUIRED, UNWANTED_BLOB, loader_of
 from stillme.transfer.steps.kinds.base import Fault, Table
 from stillme.transfer.steps.rows import packed
-from stillme.transfer.steps.rows.common_rows import literal
 from stillme.transfer.steps.rows.packed import PackedRow, as_jsonb_orders
 
-_FAULT, _BASE64 = '"first fault"', "base64_text"
+_FAULT = '"first fault"'
+# By the first letter of the storage class.
+_SPELLED = {
+    "i": '["integer", %d]',
+    "r": '["real", "%s"]',
+    "n": '["null", null]',
+    "t": '["text", "%s"]',
+    "b": '["blob", "%s"]',
+}
 _NULL = Fault("null_in_required", "typeof({}) = 'null'", NULL_IN_REQUIRED)
 _BLOB = Fault("blob", "typeof({}) = 'blob'", UNWANTED_BLOB)
 
 
 @dataclass(frozen=True, slots=True)
 class FaultyRows:
-    """The query, of a list of rowids; and what the numbers mean that it gives: column and fault."""
+    """The query, of a list of rowids; what the numbers mean that it gives: column and fault; and
+    the `names` of the cells that it gives, in jsonb's order."""
 
     query: str
     known: dict[int, tuple[str, Fault]]
+    names: tuple[str, ...]
 
     def read(self, source: RowSource, rowids: Sequence[int]) -> tuple[list[PackedRow], list[int]]:
         """The rows that SQL knows, in key order, and the rowids of the others."""
@@ -45,8 +54,22 @@ class FaultyRows:
         left: list[int] = []
         with suppress(sqlite3.DataError), no_search_for_cycles():
             for few in source.bounded(self.query, [f"[{', '.join(map(str, rowids))}]"]):
-                for rowid, key, number, detail, record in few:
-                    if number is None or len(record) > packed.MOST_KEPT_BYTES:
+                for rowid, key, number, detail, classes, *cells in few:
+                    if number is None:
+                        left.append(rowid)
+                        continue
+                    record = _template(self.names, classes) % tuple(
+                        [
+                            b2a_base64(cell, newline=False).decode()
+                            if isinstance(cell, bytes)
+                            else cell.hex()
+                            if isinstance(cell, float)
+                            else cell
+                            for cell in cells
+                            if cell is not None
+                        ]
+                    )
+                    if len(record) > packed.MOST_KEPT_BYTES:
                         left.append(rowid)
                         continue
                     column, fault = self.known[number]
@@ -63,8 +86,6 @@ def faulty_rows(table: Table) -> FaultyRows | None:
     keys = mapping.key_columns
     if not (mapping.sql_tells_unusual and mapping.key_is_unique):
         return None
-    # It answers a blob, which SQLite joins with texts as a text.
-    table.source.know({_BASE64: partial(b2a_base64, newline=False)})
     known: dict[int, tuple[str, Fault]] = {}
     tests: list[str] = []
     for column in mapping.columns:
@@ -77,6 +98,7 @@ def faulty_rows(table: Table) -> FaultyRows | None:
     if not known:
         return None
     name, key = quoted(mapping.table), keys.legacy()
+    names = as_jsonb_orders((*(c.legacy for c in mapping.columns), *mapping.extra))
     # With an offset, though of none, SQLite does not compute the number again and again.
     inner = (
         f"SELECT rowid AS rowid, *, CASE {' '.join(tests)} END AS {_FAULT} FROM {name} "
@@ -88,11 +110,11 @@ def faulty_rows(table: Table) -> FaultyRows | None:
         f"CASE WHEN {_FAULT} > 0 THEN CAST({key} AS TEXT) END",
         _FAULT,
         f"CASE {_FAULT} {' '.join(details)} END",
-        f"CASE WHEN {_FAULT} > 0 THEN {_record(table)} END",
+        *_cells(names, table.source),
     )
     # Rowids come sorted. Otherwise whole records would be sorted, as SQLite cannot know that.
     order = "" if mapping.key_is_rowid else f" ORDER BY {key}"
-    return FaultyRows(f"SELECT {', '.join(parts)} FROM ({inner}) AS {name}{order}", known)
+    return FaultyRows(f"SELECT {', '.join(parts)} FROM ({inner}) AS {name}{order}", known, names)
 
 
 def _faults(column: MappedColumn, table: Table) -> tuple[Fault, ...]:
@@ -128,19 +150,19 @@ def _usual_key(column: MappedColumn, table: Table) -> str:
     return f"NOT ({whole})"
 
 
-def _record(table: Table) -> str:
-    """SQL: what the quarantine stores of the row, as `pack_cell` and jsonb spell it."""
-    mapping = table.mapping
-    names = [column.legacy for column in mapping.columns] + list(mapping.extra)
-    parts: list[str] = []
-    for name in as_jsonb_orders(tuple(names)):
-        cell, told = quoted(name), json.dumps(name, ensure_ascii=False)
-        parts += [
-            literal(f'{", " if parts else "{"}{told}: ["'),
-            f"typeof({cell})",
-            f"CASE typeof({cell}) WHEN 'integer' THEN '\", ' || {cell} || ']'"
-            f" WHEN 'real' THEN '\", \"' || {EXACT_HEX}({cell}) || '\"]'"
-            f" WHEN 'null' THEN '\", null]'"
-            f" ELSE '\", \"' || {_BASE64}(CAST({cell} AS BLOB)) || '\"]' END",
-        ]
-    return table.source.joined([*parts, "'}'"])
+def _cells(names: Sequence[str], source: RowSource) -> list[str]:
+    """SQL: the first letters of the cells' storage classes as one text, then the cells, a text as
+    its bytes."""
+    cells = [quoted(name) for name in names]
+    return [
+        source.joined([f"substr(typeof({cell}), 1, 1)" for cell in cells]),
+        *(f"CASE typeof({c}) WHEN 'text' THEN CAST({c} AS BLOB) ELSE {c} END" for c in cells),
+    ]
+
+
+@cache
+def _template(names: tuple[str, ...], classes: str) -> str:
+    """What the quarantine stores of such a row, as `pack_cell` and jsonb spell it."""
+    told = (json.dumps(name, ensure_ascii=False).replace("%", "%%") for name in names)
+    pairs = zip(told, map(_SPELLED.__getitem__, classes), strict=True)
+    return "{" + ", ".join(f"{name}: {cell}" for name, cell in pairs) + "}"

@@ -6,6 +6,7 @@ import json
 import marshal
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.mapped_column import referred_key
@@ -19,8 +20,7 @@ MOST_KEPT_BYTES = 200_000_000
 _encoded = json.JSONEncoder(ensure_ascii=False).encode
 
 
-@dataclass(frozen=True, slots=True)
-class PackedRow:
+class PackedRow(NamedTuple):
     """A row for the quarantine: `stored` are its cells in the order of `names`, marshalled; or a
     text, which is the record already (`faulty_rows`).
 

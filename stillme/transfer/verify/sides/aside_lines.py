@@ -12,11 +12,10 @@ rows of the block are.
 
 from __future__ import annotations
 
-import binascii
 import json
-from collections.abc import Callable
+from binascii import b2a_base64
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import apsw
@@ -25,12 +24,19 @@ from stillme.transfer.keys import Key
 from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.quoting import concatenated
-from stillme.transfer.sqlite.reading.connect import EXACT_HEX, quoted
+from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.verify.kinds import judge_of
 from stillme.transfer.verify.kinds.base import Table
 from stillme.transfer.verify.sides.mended_lines import SEPARATOR
 
-_BYTES = "bytes_in_base64"
+# By the first letter of the class. Of NULL nothing is left to be said.
+_STORAGES = {
+    "i": (b"integer", b"%d"),
+    "r": (b"real", b'"%b"'),
+    "t": (b"text", b'"%b"'),
+    "b": (b"blob", b'"%b"'),
+    "n": (b"null", b"null%.0a"),
+}
 
 
 @dataclass(slots=True)
@@ -42,25 +48,52 @@ class AsideRows:
     lines: list[bytes] = field(default_factory=list)
 
 
-def functions_of(mapping: TableMapping) -> dict[str, Callable[[Any], Any]]:
-    """The SQL functions that the lines call, by name."""
-    # It answers a blob, which concat() takes as a text.
-    found: dict[str, Callable[[Any], Any]] = {_BYTES: partial(binascii.b2a_base64, newline=False)}
-    for column in mapping.columns:
-        found.update(judge_of(column.kind).functions)
-    return found
+@dataclass(frozen=True, slots=True)
+class AsideQuery:
+    """A SELECT of the rows in a JSON array of rowids: rowid, key, the line up to the cells, the
+    first letters of the cells' storage classes, and the cells of `names`, texts as their bytes.
+    Key and line are NULL of a row that it does not know."""
+
+    sql: str
+    names: tuple[str, ...]
+    _forms: dict[str, bytes] = field(default_factory=dict)
+
+    def read(self, rows: Iterable[tuple[Any, ...]], found: AsideRows) -> None:
+        """Add to `found` the rows of the query that it knows."""
+        for rowid, key, head, storages, *cells in rows:
+            if head is None:
+                continue
+            for place, cell in enumerate(cells):
+                if isinstance(cell, bytes):
+                    cells[place] = b2a_base64(cell, newline=False)
+                elif isinstance(cell, float):
+                    cells[place] = cell.hex().encode()
+            form = self._forms.get(storages) or self._form(storages)
+            found.rowids.append(rowid)
+            found.keys.append(Key.of(key))
+            found.lines.append(head + form % tuple(cells))
+
+    def _form(self, storages: str) -> bytes:
+        """How jsonb prints cells of these storage classes, with a place for each value."""
+        told: list[bytes] = []
+        for name, letter in zip(self.names, storages, strict=True):
+            storage, value = _STORAGES[letter]
+            label = json.dumps(name, ensure_ascii=False).replace("%", "%%").encode()
+            told.append(label + b': ["' + storage + b'", ' + value + b"]")
+        form = self._forms[storages] = b"{" + b", ".join(told) + b"}"
+        return form
 
 
 def know(connection: apsw.Connection, mapping: TableMapping) -> None:
-    """Make these functions known to a connection."""
-    for name, function in functions_of(mapping).items():
-        called: Any = function
-        connection.create_scalar_function(name, called, 1, deterministic=True)
+    """Make the SQL functions that the query calls known to a connection."""
+    for column in mapping.columns:
+        for name, function in judge_of(column.kind).functions.items():
+            called: Any = function
+            connection.create_scalar_function(name, called, 1, deterministic=True)
 
 
-def aside_lines(table: Table) -> str | None:
-    """A SELECT of rowid, key and line of the rows in a JSON array of rowids, key and line NULL
-    where they are unknown; None where no row of the table can have a line."""
+def aside_lines(table: Table) -> AsideQuery | None:
+    """The query for one table; None where no row of the table can have a line."""
     mapping = table.mapping
     keys = mapping.key_columns
     if not (mapping.sql_tells_unusual and mapping.key_is_unique):
@@ -71,10 +104,15 @@ def aside_lines(table: Table) -> str | None:
     listed = f"{name}.rowid IN (SELECT value FROM json_each(?))"
     told = f"SELECT rowid AS rowid, *, {reason} FROM {name} WHERE {listed} LIMIT -1 OFFSET 0"
     told_by = f", char({SEPARATOR}), ".join((key, "rowid", '"why aside"'))
-    line = f"concat({told_by}, char({SEPARATOR}), {_cells(mapping)})"
+    line = f"concat({told_by}, char({SEPARATOR}))"
     text = f'CASE WHEN "why aside" IS NOT NULL THEN CAST({line} AS BLOB) END'
     named = f'CASE WHEN "why aside" IS NOT NULL THEN {key} END'
-    return f"SELECT rowid, {named}, {text} FROM ({told})"
+    names = _names(mapping)
+    cells = [quoted(each) for each in names]
+    storages = concatenated([f"substr(typeof({cell}), 1, 1)" for cell in cells])
+    stored = [f"iif(typeof({cell}) = 'text', CAST({cell} AS BLOB), {cell})" for cell in cells]
+    parts = ", ".join(("rowid", named, text, storages, *stored))
+    return AsideQuery(f"SELECT {parts} FROM ({told})", names)
 
 
 def _tests(column: MappedColumn, table: Table) -> list[str]:
@@ -96,25 +134,10 @@ def _tests(column: MappedColumn, table: Table) -> list[str]:
     return [*told, f"WHEN NOT ifnull({usual}, 0) THEN NULL"]
 
 
-def _cells(mapping: TableMapping) -> str:
+def _names(mapping: TableMapping) -> tuple[str, ...]:
     """All cells of the row; jsonb sorts names by their length in bytes, then by the bytes."""
-    names = [*(column.legacy for column in mapping.columns), *mapping.extra]
-    names.sort(key=lambda name: (len(name.encode()), name.encode()))
-    parts: list[str] = []
-    for name in names:
-        head = f'{", " if parts else "{"}{json.dumps(name, ensure_ascii=False)}: ["'
-        parts += [_literal(head), f"typeof({quoted(name)})", _value(name)]
-    return concatenated([*parts, "'}'"])
-
-
-def _value(name: str) -> str:
-    cell = quoted(name)
-    return (
-        f"CASE typeof({cell}) WHEN 'null' THEN '\", null]'"
-        f" WHEN 'integer' THEN '\", ' || {cell} || ']'"
-        f" WHEN 'real' THEN '\", \"' || {EXACT_HEX}({cell}) || '\"]' "
-        f"ELSE '\", \"' || {_BYTES}(CAST({cell} AS BLOB)) || '\"]' END"
-    )
+    names = (*(column.legacy for column in mapping.columns), *mapping.extra)
+    return tuple(sorted(names, key=lambda name: (len(name.encode()), name.encode())))
 
 
 def _literal(text: str) -> str:

@@ -20,7 +20,7 @@ from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.snapshot_reader import few_of, rows_of
-from stillme.transfer.verify.sides.aside_lines import AsideRows
+from stillme.transfer.verify.sides.aside_lines import AsideQuery, AsideRows
 from stillme.transfer.verify.sides.canonical_lines import Lines
 from stillme.transfer.verify.sides.json_blocks import DocumentBlock
 from stillme.transfer.verify.sides.legacy_rows import Readers, StoredRows
@@ -100,7 +100,7 @@ class LegacySide(StoredRows):
         lines: Lines,
         parents: dict[tuple[str, str], str],
         mended: Sequence[MendedLines] = (),
-        aside: str | None = None,
+        aside: AsideQuery | None = None,
     ) -> None:
         super().__init__(connection, readers, mapping, parents)
         self._lines, self._mended, self._aside = lines, mended, aside
@@ -186,12 +186,8 @@ class LegacySide(StoredRows):
         found = AsideRows()
         listed = f"[{', '.join(map(str, block.unusual))}]"
         try:
-            for few in few_of(self._readers.bounded, self._aside, [listed]):
-                for rowid, key, line in few:
-                    if line is not None:
-                        found.rowids.append(rowid)
-                        found.keys.append(Key.of(key))
-                        found.lines.append(line)
+            for few in few_of(self._readers.bounded, self._aside.sql, [listed]):
+                self._aside.read(few, found)
         except sqlite3.DataError:
             # Something large is among them.
             return
