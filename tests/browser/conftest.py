@@ -17,8 +17,8 @@ from tests.transfer.load.support import change
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 INSTALL = "no Chromium is installed: apt-get install chromium"
-# Longer than any page takes here, so that a missing element fails soon enough.
-PATIENCE = 10_000
+# Longer than any page takes here, also on a machine that does much else.
+PATIENCE = 30_000
 
 
 @pytest.fixture(scope="module")

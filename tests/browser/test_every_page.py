@@ -70,9 +70,9 @@ def test_axe_finds_nothing_on_any_page(
     page = visit(admin_user, color_scheme=scheme)
     found = {}
     for address in pages:
-        page.goto(address, timeout=3 * PATIENCE)
+        page.goto(address, timeout=PATIENCE)
         expect(page.get_by_role("main")).to_have_count(1)
-        expect(page.locator("[aria-busy]")).to_have_count(0, timeout=3 * PATIENCE)
+        expect(page.locator("[aria-busy]")).to_have_count(0, timeout=PATIENCE)
         page.evaluate(AXE.read_text(encoding="utf-8"))
         run = page.evaluate("axe.run({resultTypes: ['violations']})")
         found[address] = [(v["id"], v["nodes"][0]["html"][:200]) for v in run["violations"]]

@@ -21,7 +21,7 @@ def opened(page: Page) -> None:
     """The page with every chart answered."""
     page.goto("/admin/glance/")
     # Some fifteen answers, one after the other.
-    expect(page.locator("[aria-busy]")).to_have_count(0, timeout=3 * PATIENCE)
+    expect(page.locator("[aria-busy]")).to_have_count(0, timeout=PATIENCE)
 
 
 @pytest.mark.slow

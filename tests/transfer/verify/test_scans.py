@@ -46,10 +46,10 @@ def open_file_scan(rss: Path) -> Iterator[Scan]:
         yield scan_on(connection)
 
 
-def mappings(path: Path) -> dict[str, TableMapping]:
+def mappings(path: Path, file: str = "rss") -> dict[str, TableMapping]:
     with closing(sqlite3.connect(path)) as connection:
         schema = read_schema(connection)
-    found = {model._meta.db_table: map_table(model, schema) for model in legacy_models("rss")}
+    found = {model._meta.db_table: map_table(model, schema) for model in legacy_models(file)}
     return {name: mapping for name, mapping in found.items() if mapping is not None}
 
 

@@ -167,7 +167,9 @@ class LegacySide(StoredRows):
         # With an offset, though of none, SQLite does not compute the inner values again and again.
         among = f"{table}.rowid IN (SELECT value FROM json_each(?))"
         inner = f"SELECT {mended.inner} FROM {table} WHERE {among}"
-        query = f"SELECT {parts} FROM ({inner} LIMIT -1 OFFSET 0) ORDER BY {key}"
+        # Rowids come in order, but SQLite does not know it, and would sort whole rows.
+        order = "" if self._mapping.key_is_rowid else f" ORDER BY {key}"
+        query = f"SELECT {parts} FROM ({inner} LIMIT -1 OFFSET 0){order}"
         listed = f"[{', '.join(map(str, rowids))}]"
         try:
             found = self._read(few_of(self._readers.bounded, query, [listed]), ())

@@ -22,11 +22,6 @@ from stillme.transfer.verify.sides.row_query import read
 from stillme.transfer.verify.sides.target_blocks import read_block
 from stillme.transfer.verify.sides.target_only_columns import told
 
-# A key of the ledger that spells a 64-bit integer; what is cast to one must be asked first.
-_WHOLE = (
-    "CASE WHEN key ~ '^-?[0-9]{1,18}$' THEN TRUE WHEN key ~ '^-?[0-9]{19}$' "
-    "THEN key::numeric BETWEEN -9223372036854775808 AND 9223372036854775807 ELSE FALSE END"
-)
 # For target columns of a rule or a default, which are compared as text.
 UNDECLARED = judge_of(kinds.Text())
 
@@ -112,25 +107,6 @@ class TargetSide:
             [*self._mapping.identity, self._keys.spelled_array(keys)],
         )
         return [(pk, status, _bytes(line)) for pk, status, line in found]
-
-    def noted_keys(
-        self, after: Key | None, upto: Key | None
-    ) -> tuple[set[tuple[Any, ...]], set[tuple[Any, ...]]]:
-        """The values of a range's keys, or of more, of which something was kept, or set aside."""
-        tests: list[str] = [OF_TABLE]
-        values: list[Any] = [*self._mapping.identity]
-        for sign, bound in ((">", after), ("<=", upto)):
-            if bound is not None and self._keys.is_whole:
-                # CASE: the cast must not be tried on other keys.
-                tests.append(f"CASE WHEN {_WHOLE} THEN key::bigint {sign} %s END")
-                values += bound.values
-        found: list[set[tuple[Any, ...]]] = []
-        for name in ("kept_cell", "quarantined_row"):
-            sql = f"SELECT DISTINCT key FROM transfer.{name} WHERE {' AND '.join(tests)}"
-            texts = (row[0] for row in read(self._alias, sql, values))
-            found.append(self._keys.values_of(texts))
-        kept, aside = found
-        return kept, aside
 
     def next_keys(self, after: Key | None, limit: int) -> list[Key]:
         """The next keys above `after`, in order."""

@@ -40,6 +40,7 @@ from stillme.transfer.verify.sides.canonical_lines import lines_for
 from stillme.transfer.verify.sides.legacy_blocks import Block, LegacySide
 from stillme.transfer.verify.sides.legacy_rows import Readers, StoredRow
 from stillme.transfer.verify.sides.mended_lines import mended_lines
+from stillme.transfer.verify.sides.noted_keys import NotedKeys
 from stillme.transfer.verify.sides.target_table import TargetSide
 from stillme.transfer.verify.tables.mended_rows import are_aside, are_mended, are_same
 from stillme.transfer.verify.tables.parent_tests import parent_tests
@@ -105,6 +106,7 @@ class TableJudge:
             aside_lines(table),
         )
         self._target = TargetSide(alias, case.mapping, self._lines)
+        self._noted_keys = NotedKeys(alias, case.mapping)
         # Keys of which something is kept, of which a row is set aside, and all of them.
         self._kept: set[tuple[Any, ...]] = set()
         self._aside: set[tuple[Any, ...]] = set()
@@ -139,7 +141,7 @@ class TableJudge:
         self, part: Part, digest: Hashed
     ) -> Iterator[tuple[Key | None, Key | None, Block]]:
         """The blocks of a part, all that they say of the legacy rows being hashed."""
-        self._kept, self._aside = self._target.noted_keys(part.after, part.upto)
+        self._kept, self._aside = self._noted_keys.within(part.after, part.upto)
         self._noted = self._kept | self._aside
         for after, upto, block in self._blocks(part):
             digest(block.digest.encode())
