@@ -73,6 +73,21 @@ CORRUPTIONS = {
         "UPDATE vector.items SET embedding = embedding || 0::real WHERE embedding_id = 'k003'",
         "items:embedding",
     ),
+    "a longer vector behind a function of somebody's": (
+        "UPDATE vector.items SET embedding = embedding || 'NaN'::real WHERE embedding_id = 'k003'; "
+        "CREATE FUNCTION public.array_send(real[]) RETURNS bytea LANGUAGE sql "
+        "AS 'SELECT pg_catalog.array_send($1[1:4])'",
+        "items:embedding",
+    ),
+    "a vector that begins at 0": (
+        "UPDATE vector.items SET embedding = ('[0:3]=' || embedding::text)::real[] "
+        "WHERE embedding_id = 'k003'",
+        "items:embedding",
+    ),
+    "a vector of vectors": (
+        "UPDATE vector.items SET embedding = ARRAY[embedding] WHERE embedding_id = 'k003'",
+        "items:embedding",
+    ),
     "nan": (
         "UPDATE vector.items SET embedding[2] = 'NaN' WHERE embedding_id = 'k003'",
         "items:embedding",

@@ -44,7 +44,7 @@ _COLLECTION = (
     'SELECT name, tenant, "database", metric, dimension, configuration, schema, created_at, '
     'metadata::text FROM "vector"."collections" WHERE id = %s'
 )
-_AS_ARRAY = _SELECT.format(embedding="array_send(embedding)")
+_AS_ARRAY = _SELECT.format(embedding="pg_catalog.array_send(embedding)")
 
 
 class _AnyText(Loader):
@@ -87,7 +87,7 @@ class TargetReader:
         self,
         sql: str,
         keys: Sequence[str],
-        decode: Callable[[bytes], bytes | None],
+        decode: Callable[[Any], bytes | None],
         *,
         odd: bool = False,
     ) -> dict[str, TargetItem]:
@@ -106,13 +106,15 @@ def collection_cells(alias: str, pk: int) -> tuple[Any, ...]:
 def _as_vector(alias: str) -> str:
     """The reading of items through pgvector, '' without it.
 
-    Its sending takes a third of the server's time, but takes no NaN, infinity or NULL.
+    Its sending takes a third of the server's time, but takes no NaN, infinity or NULL, and does not
+    say at which number an array begins.
     """
     pgvector = extension.usable(alias)
     if pgvector is None:
         return ""
     sent = f"{pgvector.named('vector_send')}(embedding::{pgvector.vector(None)})"
-    return _SELECT.format(embedding=sent)
+    plain = "pg_catalog.array_lower(embedding, 1) = 1"
+    return _SELECT.format(embedding=f"CASE WHEN {plain} THEN {sent} END")
 
 
 @contextmanager
@@ -134,9 +136,9 @@ def target_ids(alias: str, collection: int) -> Counter[str]:
     return Counter(row[0] for row in rows)
 
 
-def float32_of_vector(sent: bytes) -> bytes:
+def float32_of_vector(sent: bytes | None) -> bytes | None:
     """The little-endian float32 of a `vector` as pgvector sends it: size, nothing, bits."""
-    return _turned(array("I", sent[4:]))
+    return None if sent is None else _turned(array("I", sent[4:]))
 
 
 def float32_of_array(sent: bytes) -> bytes | None:

@@ -23,6 +23,7 @@ from django.core.management.base import (
     DjangoHelpFormatter,
 )
 from django.db import Error as DatabaseError
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -53,6 +54,10 @@ _NOT_UTF8 = (
     "PostgreSQL holds a text that is not UTF-8, so a page of it is damaged: `manage.py "
     "verify_migration` names a row of your tables that has one; delete that row and import again, "
     "or restore the database from a backup."
+)
+_STYLE = (
+    "Django cannot read the times that PostgreSQL sends in the DateStyle {}: ALTER DATABASE ... "
+    "(or ALTER ROLE ...) SET DateStyle TO ISO, then run the same command again."
 )
 _NO_TABLE = ("42P01", "3F000")
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -174,6 +179,7 @@ class TransferCommand(BaseCommand):
             width=None if self.stdout.isatty() else PIPE_WIDTH,
         )
         connection_created.connect(end_with_client)
+        connection_created.connect(_refuse_style)
         try:
             with interruptible(), telling_waits(f"manage.py {self._name}", self._say_wait):
                 clear_temporary()
@@ -211,6 +217,14 @@ class TransferCommand(BaseCommand):
         if status:
             self.stdout.flush()
             sys.exit(status)
+
+
+def _refuse_style(sender: Any, connection: BaseDatabaseWrapper, **_: Any) -> None:
+    """Raises TransferError. The project's own backend sets the style, Django's does not."""
+    if isinstance(connection.connection, psycopg.Connection):
+        style = connection.connection.info.parameter_status("DateStyle") or "ISO"
+        if not style.startswith("ISO"):
+            raise TransferError(_STYLE.format(style))
 
 
 def _could_not_run(sentence: str) -> CommandError:

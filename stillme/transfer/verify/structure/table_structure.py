@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from django.db import connections, models
 
 from stillme.postgresql.connecting.session import spell_plainly
+from stillme.postgresql.names import Table, quote
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapped_column import spelled_key
 from stillme.transfer.mapping import split_table
@@ -31,10 +32,27 @@ def check_structure(alias: str, model: type[models.Model]) -> Iterator[Finding]:
     yield from found
     if any(finding.kind is FindingKind.MISSING_TABLE for finding in found):
         return
+    yield from _hidden(alias, model, schema, table)
     yield from _columns(alias, model, schema, table)
     yield from _states(alias, schema, table)
     yield from _taken_down(alias, schema, table)
     yield from check_shards(alias, schema, table)
+
+
+def _hidden(alias: str, model: type[models.Model], schema: str, table: str) -> Iterator[Finding]:
+    """Django names such a table without a schema: PostgreSQL takes the first of that name."""
+    if Table.parse(model._meta.db_table).schema is not None:
+        return
+    for (other,) in select(
+        alias,
+        "SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass(%s) "
+        "AND oid <> to_regclass(%s)",
+        [quote(table), _relation(schema, table)],
+    ):
+        found = f"the one in the schema {other}"
+        note = "the search_path has that schema first: the application reads and writes there"
+        at = f"{schema}.{table}"
+        yield Finding(FindingKind.TABLE, at, None, "the table that Django uses", found, note)
 
 
 def forbids_reading(finding: Finding) -> bool:
