@@ -28,6 +28,7 @@ from stillme.transfer.steps.rows.unusual_rows import CarefulLoader
 from stillme.transfer.verify.kinds import base as verify_base
 from stillme.transfer.verify.kinds import expect, judge_of
 from stillme.transfer.verify.kinds.local_clock import LocalClock
+from stillme.transfer.verify.sides import legacy_blocks
 from stillme.transfer.verify.verification import VerifyOptions, verify
 from tests.transfer.load.support import change, query, run_import
 from tests.transfer.load.test_mended_rows import OTHERS, TIMES, others, times
@@ -282,3 +283,54 @@ def test_records_of_cells_of_every_class(items: Path, converted: list[Any]) -> N
     }
     proof = next(t for t in verify(VerifyOptions()).tables if t.table == "knowledge_items")
     assert (proof.findings.total, proof.by_digest, proof.open) == (0, 50, 50)
+
+
+def test_a_column_may_have_the_name_of_the_helper(items: Path) -> None:
+    for name in ("first fault", "why aside"):
+        change(items, "knowledge", f'ALTER TABLE knowledge_items ADD COLUMN "{name}" DEFAULT 99')
+    change(items, "knowledge", "UPDATE knowledge_items SET source = source || char(0) WHERE id = 7")
+    assert run_import().conserved
+    assert query(REASONS, "knowledge_items") == [("nul_in_text", 1)]
+    proof = next(t for t in verify(VerifyOptions()).tables if t.table == "knowledge_items")
+    assert (proof.findings.total, proof.open, proof.target_rows) == (0, 1, 49)
+
+
+def test_large_rows_are_read_one_by_one(items: Path, converted: list[Any]) -> None:
+    """Thousands of records are kept at a time: only those of usual size."""
+    change(
+        items,
+        "knowledge",
+        "UPDATE knowledge_items SET source = source || char(0)",
+        "UPDATE knowledge_items SET content = hex(zeroblob(16000)), metadata = NULL, "
+        "knowledge_type = hex(zeroblob(17000)) WHERE id = 7",
+    )
+    run_import()
+    assert len(converted) == 1
+    proof = next(t for t in verify(VerifyOptions()).tables if t.table == "knowledge_items")
+    assert (proof.findings.total, proof.by_digest, proof.by_cell) == (0, 49, 1)
+
+
+def test_lines_of_a_block_are_bounded(items: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(legacy_blocks, "_BLOCK_BYTES", 10_000)
+    monkeypatch.setattr("stillme.transfer.sqlite.reading.snapshot_reader.FEW", 4)
+    change(items, "knowledge", "UPDATE knowledge_items SET source = source || char(0)")
+    run_import()
+    proof = next(t for t in verify(VerifyOptions()).tables if t.table == "knowledge_items")
+    assert proof.findings.total == 0
+    assert 0 < proof.by_digest < 50
+    assert proof.by_digest + proof.by_cell == 50
+
+
+def test_many_combinations_of_classes(items: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stillme.transfer.verify.sides.aside_lines._MOST_FORMS", 2)
+    change(items, "knowledge", "UPDATE knowledge_items SET source = source || char(0)")
+    for number in range(3):
+        change(
+            items,
+            "knowledge",
+            f"ALTER TABLE knowledge_items ADD COLUMN c{number}",
+            f"UPDATE knowledge_items SET c{number} = 'a' WHERE id >> {number} & 1",
+        )
+    run_import()
+    proof = next(t for t in verify(VerifyOptions()).tables if t.table == "knowledge_items")
+    assert (proof.findings.total, proof.by_digest) == (0, 50)

@@ -48,6 +48,10 @@ class RowSource:
         """SQL: the text `name` is nothing but lower-case hex digits, an even number of them."""
         return f"{name} NOT GLOB '*[^0-9a-f]*'"
 
+    def size(self, name: str) -> str:
+        """SQL: the bytes of the value `name`. The system's SQLite may have no octet_length."""
+        return f"length(CAST({name} AS BLOB))"
+
     def know(self, functions: Mapping[str, Callable[[Any], Any]]) -> None:
         """Make SQL functions of one value known by their names."""
         assert isinstance(self._connection, sqlite3.Connection)
@@ -109,6 +113,10 @@ class SnapshotRows(RowSource):
     def all_hex(self, name: str) -> str:
         """By SQLite's `unhex`, in half of the time."""
         return f"unhex({name}) IS NOT NULL AND lower({name}) = {name} COLLATE BINARY"
+
+    def size(self, name: str) -> str:
+        """Without reading it."""
+        return f"octet_length({name})"
 
     def keep_keys(self, table: str, keys: Sequence[int | str]) -> None:
         """The same as the function, for the rows of this source."""

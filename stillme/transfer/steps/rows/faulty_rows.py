@@ -15,7 +15,7 @@ from binascii import b2a_base64
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 
 from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.plumbing.garbage import no_search_for_cycles
@@ -23,10 +23,10 @@ from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.row_source import RowSource
 from stillme.transfer.steps.kinds import NULL_IN_REQUIRED, UNWANTED_BLOB, loader_of
 from stillme.transfer.steps.kinds.base import Fault, Table
-from stillme.transfer.steps.rows import packed
 from stillme.transfer.steps.rows.packed import PackedRow, as_jsonb_orders
 
-_FAULT = '"first fault"'
+# Of a row with more bytes the cells are read one by one: thousands of records are kept at a time.
+_MOST_BYTES = 64_000
 # By the first letter of the storage class.
 _SPELLED = {
     "i": '["integer", %d]',
@@ -58,6 +58,7 @@ class FaultyRows:
                     if number is None:
                         left.append(rowid)
                         continue
+                    column, fault = self.known[number]
                     record = _template(self.names, classes) % tuple(
                         [
                             b2a_base64(cell, newline=False).decode()
@@ -69,10 +70,6 @@ class FaultyRows:
                             if cell is not None
                         ]
                     )
-                    if len(record) > packed.MOST_KEPT_BYTES:
-                        left.append(rowid)
-                        continue
-                    column, fault = self.known[number]
                     said = fault.sentence.format(detail)
                     found.append(PackedRow(key, rowid, (), record, fault.reason, column, said, ()))
             return found, left
@@ -87,7 +84,9 @@ def faulty_rows(table: Table) -> FaultyRows | None:
     if not (mapping.sql_tells_unusual and mapping.key_is_unique):
         return None
     known: dict[int, tuple[str, Fault]] = {}
-    tests: list[str] = []
+    names = as_jsonb_orders((*(c.legacy for c in mapping.columns), *mapping.extra))
+    size = " + ".join(f"ifnull({table.source.size(quoted(name))}, 0)" for name in names)
+    tests = [f"WHEN {size} > {_MOST_BYTES} THEN NULL"]
     for column in mapping.columns:
         is_key = column in keys.columns
         for fault in () if is_key else _faults(column, table):
@@ -98,19 +97,21 @@ def faulty_rows(table: Table) -> FaultyRows | None:
     if not known:
         return None
     name, key = quoted(mapping.table), keys.legacy()
-    names = as_jsonb_orders((*(c.legacy for c in mapping.columns), *mapping.extra))
+    # Longer than the name of any column.
+    found = quoted("first fault".ljust(1 + max(map(len, names))))
+    selected = ", ".join(("rowid AS rowid", *map(quoted, names)))
     # With an offset, though of none, SQLite does not compute the number again and again.
     inner = (
-        f"SELECT rowid AS rowid, *, CASE {' '.join(tests)} END AS {_FAULT} FROM {name} "
+        f"SELECT {selected}, CASE {' '.join(tests)} END AS {found} FROM {name} NOT INDEXED "
         f"WHERE {name}.rowid IN (SELECT value FROM json_each(?)) LIMIT -1 OFFSET 0"
     )
     details = (f"WHEN {number} THEN {fault.detail}" for number, (_, fault) in known.items())
     parts = (
         "rowid",
-        f"CASE WHEN {_FAULT} > 0 THEN CAST({key} AS TEXT) END",
-        _FAULT,
-        f"CASE {_FAULT} {' '.join(details)} END",
-        *_cells(names, table.source),
+        f"CASE WHEN {found} THEN CAST({key} AS TEXT) END",
+        found,
+        f"CASE {found} {' '.join(details)} END",
+        *(f"CASE WHEN {found} THEN {part} END" for part in _cells(names, table.source)),
     )
     # Rowids come sorted. Otherwise whole records would be sorted, as SQLite cannot know that.
     order = "" if mapping.key_is_rowid else f" ORDER BY {key}"
@@ -160,7 +161,7 @@ def _cells(names: Sequence[str], source: RowSource) -> list[str]:
     ]
 
 
-@cache
+@lru_cache(maxsize=1_000)
 def _template(names: tuple[str, ...], classes: str) -> str:
     """What the quarantine stores of such a row, as `pack_cell` and jsonb spell it."""
     told = (json.dumps(name, ensure_ascii=False).replace("%", "%%") for name in names)

@@ -63,9 +63,9 @@ def _finite(token: re.Match[bytes]) -> bytes:
 def _is_plain(stored: bytes) -> bool:
     """Whether it is surely JSON with nothing to mend: printed again it has the same quotes, which
     those of a repeated key are missing from."""
-    if b"NaN" in stored or b"\\u0000" in stored or b"\\u0022" in stored:
+    if len(stored) > _USUAL_BYTES or b"NaN" in stored or _EXPONENT.search(stored):
         return False
-    if len(stored) > _USUAL_BYTES or _EXPONENT.search(stored):
+    if b"\\u0000" in stored or b"\\u0022" in stored:
         return False
     try:
         printed = orjson.dumps(orjson.loads(stored))

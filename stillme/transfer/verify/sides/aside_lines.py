@@ -37,6 +37,10 @@ _STORAGES = {
     "b": (b"blob", b'"%b"'),
     "n": (b"null", b"null%.0a"),
 }
+# A row with more bytes is judged cell by cell: a block keeps the lines of all its rows.
+_ROW_BYTES = 64_000
+# So many combinations of storage classes are remembered.
+_MOST_FORMS = 1_000
 
 
 @dataclass(slots=True)
@@ -80,6 +84,8 @@ class AsideQuery:
             storage, value = _STORAGES[letter]
             label = json.dumps(name, ensure_ascii=False).replace("%", "%%").encode()
             told.append(label + b': ["' + storage + b'", ' + value + b"]")
+        if len(self._forms) == _MOST_FORMS:
+            self._forms.clear()
         form = self._forms[storages] = b"{" + b", ".join(told) + b"}"
         return form
 
@@ -98,21 +104,24 @@ def aside_lines(table: Table) -> AsideQuery | None:
     keys = mapping.key_columns
     if not (mapping.sql_tells_unusual and mapping.key_is_unique):
         return None
-    tests = [test for column in mapping.columns for test in _tests(column, table)]
-    name, key = quoted(mapping.table), keys.legacy()
-    reason = f'CASE {" ".join(tests)} END AS "why aside"'
-    listed = f"{name}.rowid IN (SELECT value FROM json_each(?))"
-    told = f"SELECT rowid AS rowid, *, {reason} FROM {name} WHERE {listed} LIMIT -1 OFFSET 0"
-    told_by = f", char({SEPARATOR}), ".join((key, "rowid", '"why aside"'))
-    line = f"concat({told_by}, char({SEPARATOR}))"
-    text = f'CASE WHEN "why aside" IS NOT NULL THEN CAST({line} AS BLOB) END'
-    named = f'CASE WHEN "why aside" IS NOT NULL THEN {key} END'
     names = _names(mapping)
     cells = [quoted(each) for each in names]
+    size = " + ".join(f"coalesce(octet_length({cell}), 0)" for cell in cells)
+    tests = [f"WHEN {size} > {_ROW_BYTES} THEN NULL"]
+    tests += [test for column in mapping.columns for test in _tests(column, table)]
+    name, key = quoted(mapping.table), keys.legacy()
+    # No column has so long a name.
+    why = quoted("why aside" + "".join(names))
+    parts = ", ".join(("rowid AS rowid", *cells, f"CASE {' '.join(tests)} END AS {why}"))
+    listed = f"{name}.rowid IN (SELECT value FROM json_each(?))"
+    told = f"SELECT {parts} FROM {name} NOT INDEXED WHERE {listed} LIMIT -1 OFFSET 0"
+    told_by = f", char({SEPARATOR}), ".join((key, "rowid", why))
+    line = f"concat({told_by}, char({SEPARATOR}))"
     storages = concatenated([f"substr(typeof({cell}), 1, 1)" for cell in cells])
-    stored = [f"iif(typeof({cell}) = 'text', CAST({cell} AS BLOB), {cell})" for cell in cells]
-    parts = ", ".join(("rowid", named, text, storages, *stored))
-    return AsideQuery(f"SELECT {parts} FROM ({told})", names)
+    stored = (f"iif(typeof({cell}) = 'text', CAST({cell} AS BLOB), {cell})" for cell in cells)
+    given = (key, f"CAST({line} AS BLOB)", storages, *stored)
+    known = ", ".join(f"iif({why} IS NULL, NULL, {each})" for each in given)
+    return AsideQuery(f"SELECT rowid, {known} FROM ({told})", names)
 
 
 def _tests(column: MappedColumn, table: Table) -> list[str]:

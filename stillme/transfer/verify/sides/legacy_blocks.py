@@ -166,7 +166,7 @@ class LegacySide(StoredRows):
         table = quoted(self._mapping.table)
         # With an offset, though of none, SQLite does not compute the inner values again and again.
         among = f"{table}.rowid IN (SELECT value FROM json_each(?))"
-        inner = f"SELECT {mended.inner} FROM {table} WHERE {among}"
+        inner = f"SELECT {mended.inner} FROM {table} NOT INDEXED WHERE {among}"
         # Rowids come in order, but SQLite does not know it, and would sort whole rows.
         order = "" if self._mapping.key_is_rowid else f" ORDER BY {key}"
         query = f"SELECT {parts} FROM ({inner} LIMIT -1 OFFSET 0){order}"
@@ -190,6 +190,9 @@ class LegacySide(StoredRows):
         try:
             for few in few_of(self._readers.bounded, self._aside.sql, [listed]):
                 self._aside.read(few, found)
+                if sum(map(len, found.lines)) > _BLOCK_BYTES:
+                    # The rest is judged cell by cell.
+                    break
         except sqlite3.DataError:
             # Something large is among them.
             return

@@ -1,7 +1,7 @@
 """Of which rows the ledger says something: an original of them was kept, or they were set aside.
 
-Read once for a table. Range by range, each range would read all that the ledger holds of the table.
-A key that is an integer takes 8 bytes here.
+The ledger has no index in the order of keys: to ask it for a range reads all that it holds of a
+table. So a million keys are asked for at a time (8 MB), of which the next ranges are given out.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable
 from typing import Any
 
 from stillme.transfer.identity import OF_TABLE
@@ -18,51 +17,72 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.verify.sides.row_query import read
 
 Keys = set[tuple[Any, ...]]
-# The keys between two bounds: after < key <= upto.
-_Within = Callable[[Key | None, Key | None], Keys]
+AT_ONCE = 1_000_000
 # Of a key that spells a 64-bit integer. What is cast to one must be asked first.
 _NUMBER = (
     "CASE WHEN key ~ '^-?[0-9]{1,18}$' THEN key::bigint WHEN key ~ '^-?[0-9]{19}$' THEN "
     "CASE WHEN key::numeric BETWEEN -9223372036854775808 AND 9223372036854775807 "
     "THEN key::bigint END END"
 )
+_LEAST, _MOST = -(2**63), 2**63 - 1
 
 
 class NotedKeys:
-    """The values of keys of one table. Asks PostgreSQL when it is asked first."""
+    """The values of keys of one table."""
 
     def __init__(self, alias: str, mapping: TableMapping) -> None:
-        self._alias, self._mapping = alias, mapping
-        self._tables: tuple[_Within, _Within] | None = None
+        self._kept, self._aside = (
+            _Window(alias, mapping, table) for table in ("kept_cell", "quarantined_row")
+        )
 
     def within(self, after: Key | None, upto: Key | None) -> tuple[Keys, Keys]:
         """Those of a range, or of more, of which something was kept, and those set aside."""
-        if self._tables is None:
-            self._tables = self._read("kept_cell"), self._read("quarantined_row")
-        kept, aside = self._tables
-        return kept(after, upto), aside(after, upto)
+        return self._kept.within(after, upto), self._aside.within(after, upto)
 
-    def _read(self, table: str) -> _Within:
-        source = f"FROM transfer.{table} WHERE {OF_TABLE}"
-        keys, identity = self._mapping.key_columns, self._mapping.identity
-        if not keys.is_whole:
-            texts = read(self._alias, f"SELECT DISTINCT key {source}", identity)
-            found = keys.values_of(text for (text,) in texts)
-            return lambda after, upto: found
-        sent = "string_agg(int8send(number), '' ORDER BY number)"
-        numbers = array("q")
-        for (told,) in read(
+
+class _Window:
+    """The keys of one table of the ledger from `_first` to `_last`, in order."""
+
+    def __init__(self, alias: str, mapping: TableMapping, table: str) -> None:
+        self._alias, self._identity = alias, mapping.identity
+        self._keys = mapping.key_columns
+        self._source = f"FROM transfer.{table} WHERE {OF_TABLE}"
+        self._others: Keys | None = None
+        self._numbers = array("q")
+        # Of nothing, as long as nothing was asked.
+        self._first, self._last = 0, -1
+
+    def within(self, after: Key | None, upto: Key | None) -> Keys:
+        """Of keys that are no integers, all."""
+        if not self._keys.is_whole:
+            return self._all()
+        first = _LEAST if after is None else int(after.values[0]) + 1
+        last = _MOST if upto is None else int(upto.values[0])
+        found: Keys = set()
+        while first <= last:
+            if not self._first <= first <= self._last:
+                self._read_from(first)
+            start, end = (bisect_right(self._numbers, bound) for bound in (first - 1, last))
+            found.update((number,) for number in self._numbers[start:end])
+            first = self._last + 1
+        return found
+
+    def _all(self) -> Keys:
+        if self._others is None:
+            texts = read(self._alias, f"SELECT DISTINCT key {self._source}", self._identity)
+            self._others = self._keys.values_of(text for (text,) in texts)
+        return self._others
+
+    def _read_from(self, first: int) -> None:
+        [(sent,)] = read(
             self._alias,
-            f"SELECT {sent} FROM (SELECT DISTINCT {_NUMBER} AS number {source}) AS keys",
-            identity,
-        ):
-            numbers.frombytes(told or b"")
+            "SELECT string_agg(int8send(number), '' ORDER BY number) FROM (SELECT DISTINCT number "
+            f"FROM (SELECT {_NUMBER} AS number {self._source}) AS noted "
+            f"WHERE number >= %s ORDER BY number LIMIT {AT_ONCE}) AS keys",
+            [*self._identity, first],
+        )
+        self._numbers = array("q", sent or b"")
         if sys.byteorder == "little":
-            numbers.byteswap()
-
-        def within(after: Key | None, upto: Key | None) -> Keys:
-            first = 0 if after is None else bisect_right(numbers, after.values[0])
-            end = len(numbers) if upto is None else bisect_right(numbers, upto.values[0])
-            return {(number,) for number in numbers[first:end]}
-
-        return within
+            self._numbers.byteswap()
+        is_end = len(self._numbers) < AT_ONCE
+        self._first, self._last = first, _MOST if is_end else self._numbers[-1]
