@@ -11,13 +11,14 @@ from functools import partial
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import Error, connection
 
 from rss.models import FetchItem
 from stillme.demo.samples import make_samples
-from stillme.transfer.errors import LedgerMismatch, StateError, TransferError
+from stillme.transfer.errors import LedgerMismatch, StateError, TargetError, TransferError
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import FileState
+from stillme.transfer.postgresql import locks
 from stillme.transfer.steps import cutover, rollback
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
 from stillme.transfer.steps.follow import FollowOptions, follow
@@ -372,6 +373,32 @@ def test_a_rollback_that_died_after_it_wrote_the_file_is_repeated(live, monkeypa
     assert (state("rss"), overview("default").files[0].lag_changes) == ("live", 0)
     roll_back()
     assert differences() == {}
+
+
+def test_capture_stays_where_the_ledger_takes_no_writes(old):
+    before = cells(old)[0]
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+        try:
+            with pytest.raises(Error, match="read-only"):
+                remove_capture("default", ALL)
+        finally:
+            cursor.execute("RESET default_transaction_read_only")
+    follow(ONCE)
+    assert cells(old)[0] == before
+
+
+def test_no_command_takes_its_lock_on_a_standby(old, monkeypatch):
+    """There it would let files go that a cut-over on the primary has just frozen."""
+    ask = locks.fetch_all
+
+    def answer(given, sql, *rest):
+        return [(True, "")] if "pg_is_in_recovery" in sql else ask(given, sql, *rest)
+
+    monkeypatch.setattr(locks, "fetch_all", answer)
+    for flag in ("--unfreeze", "--remove", "--moved", "--once"):
+        with pytest.raises((TargetError, CommandError), match="Name the primary"):
+            call_command("sync_sqlite", flag)
 
 
 @pytest.mark.slow
