@@ -47,6 +47,10 @@ _POOLED = (
     "(DISABLE_SERVER_SIDE_CURSORS). It hands a session to somebody else after each transaction, so "
     "no lock would keep another command out: run this with a DATABASE_URL to the server itself."
 )
+_STANDBY = (
+    "DATABASE_URL names a standby: no lock there keeps a command out of the primary, and what it "
+    "tells may be of a while ago. Name the primary."
+)
 _LOST = (
     "The session of the server that kept other commands out has ended (somebody ended it, or a "
     "proxy took it for idle), and another command may have begun: nothing more is written. Run "
@@ -58,7 +62,8 @@ _LOST = (
 def exclusive(alias: str, *, in_rounds: bool = False) -> Iterator[None]:
     """Hold the lock, on a connection of its own. Raises Busy where somebody else has it.
 
-    Raises TargetError behind a pooler of transactions, where a lock is of no session.
+    Raises TargetError behind a pooler of transactions, where a lock is of no session, and on a
+    standby, which takes locks of its own.
 
     Also raises Busy where a worker of a killed run still finishes its chunk after some seconds.
     Nobody decides about set-aside rows meanwhile, unless the caller works `in_rounds`: then each
@@ -74,7 +79,9 @@ def exclusive(alias: str, *, in_rounds: bool = False) -> Iterator[None]:
     holding = _HOLDING.setdefault((os.getpid(), alias), [])
     try:
         # It has nothing to do for hours: the server must not end it for that.
-        fetch_all(connection, "SELECT set_config('idle_session_timeout', '0', false)")
+        never = "set_config('idle_session_timeout', '0', false)"
+        if fetch_all(connection, f"SELECT pg_is_in_recovery(), {never}")[0][0]:
+            raise TargetError(_STANDBY)
         if not _try_for_a_moment(connection, WRITER):
             raise Busy(
                 "Another import, replay or cut-over is writing to this target"

@@ -228,10 +228,12 @@ def remove_capture(
 def _remove_one(alias: str, file: LegacyFile) -> CaptureReport:
     file_states.require(alias, [file.name], Action.REMOVE)
     refuse_copy(alias, file)
-    capture.remove(file.path, timeout=_PATIENCE)
-    if file_states.standing(alias, file.name).state != State.ABSENT:
-        gone = dict.fromkeys(("capture_id", "witness", "path", "device", "inode"))
-        file_states.move(alias, file.name, State.ABSENT, position=0, **gone)
+    # If the ledger cannot be written, the file is left as it is.
+    with file_states.held(alias, file.name) as stand:
+        if stand.state != State.ABSENT:
+            gone = dict.fromkeys(("capture_id", "witness", "path", "device", "inode"))
+            file_states.move(alias, file.name, State.ABSENT, position=0, **gone)
+        capture.remove(file.path, timeout=_PATIENCE)
     return CaptureReport(file.name, file.path, Health.ABSENT)
 
 

@@ -88,6 +88,8 @@ def roll_back(
         # Another rollback may have ended while this one waited for the lock: what it has frozen
         # must not be let go.
         files = live_files(alias)
+        # Else PostgreSQL would be frozen for a moment, to no end.
+        require_place(alias, files)
         for file in files:
             require_zone(alias, file.name)
         described = {"files": [file.name for file in files]}
@@ -116,7 +118,7 @@ def _seal_again(alias: str, files: Sequence[LegacyFile], on_event: OnEvent) -> N
     try:
         states = {file_states.standing(alias, file.name).state for file in files}
         if states == {State.LIVE} and Seal.objects.using(alias).exists():
-            seal(alias, files, on_event, renew=True)
+            seal(alias, [file for file in files if file.path.exists()], on_event, renew=True)
     except (Error, OSError) as error:
         on_event(Event("notice", {"message": f"The files were not made read-only again: {error}."}))
 

@@ -10,19 +10,22 @@ from contextlib import closing, suppress
 from functools import partial
 
 import pytest
-from django.core.management import call_command
-from django.db import connection
+from django.core.management import CommandError, call_command
+from django.db import Error, connection
 
+from rss.models import FetchItem
 from stillme.demo.samples import make_samples
-from stillme.transfer.errors import LedgerMismatch, StateError, TransferError
+from stillme.transfer.errors import LedgerMismatch, StateError, TargetError, TransferError
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import FileState
+from stillme.transfer.postgresql import locks
 from stillme.transfer.steps import cutover, rollback
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.install_capture import install_capture, moved_files, remove_capture
 from stillme.transfer.steps.load import ImportOptions, import_files
 from stillme.transfer.steps.status import overview
+from stillme.transfer.steps.switching import to_legacy
 from stillme.transfer.verify.tables.live_rows import TailJudge
 from stillme.transfer.verify.verification import VerifyOptions, verify
 from tests.transfer.verify.support import JUDGE
@@ -338,6 +341,64 @@ def test_rollback_writes_into_no_copy(live, use_legacy_files, tmp_path):
         with pytest.raises(StateError, match="which is another file"):
             call()
     assert state("rss") == "live"
+
+
+def test_a_frozen_copy_laid_over_after_the_way_back(live):
+    """It has the log that the rollback read, and lacks what the rollback wrote."""
+    path = live / NAME
+    frozen = path.read_bytes()
+    FetchItem.objects.filter(pk=3).update(item_title="only PostgreSQL had it")
+    roll_back()
+    kept = path.read_bytes()
+    path.write_bytes(frozen)
+    found = next(file for file in overview("default").files if file.file == "rss")
+    assert "another history" in found.problem
+    assert found.next_step.startswith("read the problem")
+    for flag in ("--unfreeze", "--once"):
+        with pytest.raises((StateError, CommandError), match="another history"):
+            call_command("sync_sqlite", flag)
+    with pytest.raises(sqlite3.IntegrityError, match="takes no more writes"):
+        write(path, "UPDATE rss_fetch_items SET title = 'lost' WHERE id = 4")
+    path.write_bytes(kept)
+    follow(ONCE)
+    assert differences() == {}
+
+
+def test_a_rollback_that_died_after_it_wrote_the_file_is_repeated(live, monkeypatch):
+    FetchItem.objects.filter(pk=3).update(item_title="only PostgreSQL had it")
+    with monkeypatch.context() as patched:
+        patched.setattr(to_legacy.ToLegacy, "_prove_and_mark", lambda self: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            roll_back()
+    assert (state("rss"), overview("default").files[0].lag_changes) == ("live", 0)
+    roll_back()
+    assert differences() == {}
+
+
+def test_capture_stays_where_the_ledger_takes_no_writes(old):
+    before = cells(old)[0]
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+        try:
+            with pytest.raises(Error, match="read-only"):
+                remove_capture("default", ALL)
+        finally:
+            cursor.execute("RESET default_transaction_read_only")
+    follow(ONCE)
+    assert cells(old)[0] == before
+
+
+def test_no_command_takes_its_lock_on_a_standby(old, monkeypatch):
+    """There it would let files go that a cut-over on the primary has just frozen."""
+    ask = locks.fetch_all
+
+    def answer(given, sql, *rest):
+        return [(True, "")] if "pg_is_in_recovery" in sql else ask(given, sql, *rest)
+
+    monkeypatch.setattr(locks, "fetch_all", answer)
+    for flag in ("--unfreeze", "--remove", "--moved", "--once"):
+        with pytest.raises((TargetError, CommandError), match="Name the primary"):
+            call_command("sync_sqlite", flag)
 
 
 @pytest.mark.slow

@@ -62,6 +62,15 @@ class ChangeLog:
         """The number of the last change."""
         return last_sequence(self._connection)
 
+    def written_after(self, position: int) -> int:
+        """How many writes are logged after a position; what a rollback left there is none."""
+        query = f"SELECT count(*) FROM {CHANGE_TABLE} WHERE sequence > ? AND name <> ''"
+        return int(self._connection.execute(query, (position,)).fetchone()[0])
+
+    def leave_mark(self) -> None:
+        """Log a change of no row: a copy of the file from before now lacks it."""
+        self._connection.execute(f"INSERT INTO {CHANGE_TABLE} (name, key) VALUES ('', NULL)")
+
     def witness(self, position: int) -> Witness | None:
         """The change at that number, None where it is gone (or the position is the start)."""
         row = self._connection.execute(

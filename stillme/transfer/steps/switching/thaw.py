@@ -17,7 +17,7 @@ from django.db import Error, connections, transaction
 
 from stillme.postgresql.connecting.explain import explain_operational_error
 from stillme.postgresql.statements import set_local
-from stillme.transfer.errors import LegacyFileError, TransferError
+from stillme.transfer.errors import LegacyFileError, StateError, TransferError
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.models import FileState
 from stillme.transfer.postgresql import capture as reverse
@@ -31,12 +31,14 @@ from stillme.transfer.sqlite.capture.freeze import (
     has_freeze,
     unfreeze,
 )
+from stillme.transfer.sqlite.capture.log import ChangeLog
 from stillme.transfer.sqlite.capture.tables import open_writable, write_transaction
 from stillme.transfer.sqlite.reading.connect import open_legacy
 from stillme.transfer.steps.sealing.seal import seal
 from stillme.transfer.steps.switching.limit import Limit
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_states import State
+from stillme.transfer.steps.syncing.history import other_history
 
 T = TypeVar("T")
 
@@ -165,13 +167,19 @@ def lift_stale_freezes(alias: str, files: Sequence[LegacyFile], on_event: OnEven
 
     A file whose target is live stays frozen. Triggers of a freeze that has run out go too. The
     caller holds the writer's lock: a cut-over that is under way keeps its freeze. Raises StateError
-    for a file that is not the one that was captured: another one is not written to.
+    for a file that is not the one that was captured, or an older copy of it laid over.
     """
     require_place(alias, files)
     for file in files:
-        if not is_frozen(file) or file_states.standing(alias, file.name).state == State.LIVE:
+        stand = file_states.standing(alias, file.name)
+        if not is_frozen(file) or stand.state == State.LIVE:
             continue
         with write_transaction(file.path, timeout=PATIENCE) as connection:
+            other = stand.capture_id and other_history(
+                file, ChangeLog(connection), stand.capture_id, stand
+            )
+            if other:
+                raise StateError(other)
             drop_freeze(connection)
         message = f"{file.name}: a freeze left by a broken cut-over or rollback was lifted."
         on_event(Event("notice", {"message": message}))

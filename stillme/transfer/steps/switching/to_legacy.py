@@ -28,7 +28,7 @@ from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.locks import exclusive_transaction
 from stillme.transfer.records import ledger
 from stillme.transfer.registry import LegacyFile
-from stillme.transfer.sqlite.capture import CapturedTable, captured_tables
+from stillme.transfer.sqlite.capture import CapturedTable, ChangeLog, captured_tables
 from stillme.transfer.sqlite.capture.freeze import create_freeze, drop_freeze
 from stillme.transfer.sqlite.capture.install import create_triggers, drop_triggers
 from stillme.transfer.sqlite.capture.tables import write_transaction
@@ -166,6 +166,8 @@ class ToLegacy(Switch):
             # The rows come from the target: they must not be replayed into it.
             drop_triggers(writable, PREFIX)
             carried = carry_file(self.alias, file, writable, self.run.pk)
+            # Else a copy of the frozen file would pass for this one, without what was carried.
+            ChangeLog(writable).leave_mark()
             create_triggers(writable, captured)
             create_freeze(writable, captured, seconds=None)
             with without_views(writable):

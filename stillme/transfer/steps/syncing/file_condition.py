@@ -77,7 +77,8 @@ class Condition:
     @property
     def was_left_frozen(self) -> bool:
         """Whether a killed cut-over or rollback keeps the writers out of a file in charge."""
-        in_charge = self.stand.state not in TARGET_IN_CHARGE and not self.misplaced
+        is_ours = not (self.misplaced or self.history)
+        in_charge = self.stand.state not in TARGET_IN_CHARGE and is_ours
         return in_charge and self.frozen == FOR_GOOD
 
     @property
@@ -96,7 +97,7 @@ class Condition:
         if self.stand.state == State.FINISHED:
             return self.stand.next_step
         if self.misplaced:
-            return "read the problem: it names the file and the way"
+            return _READ
         if self.absence:
             nothing = f"nothing: this feature of {conf().application} is off"
             return _WITHOUT_FILE.get(self.absence, nothing)
@@ -106,11 +107,14 @@ class Condition:
             return "load what changed, and compare: manage.py import_sqlite, verify_migration"
         if self.stand.is_captured and not self.unreadable and not self.capture.is_healthy:
             return "install capture again: manage.py sync_sqlite --install"
+        if self.history:
+            return _READ
         if self.sign.problem and not self.sign.ended:
             return START
         return self.stand.next_step
 
 
+_READ = "read the problem: it names the file and the way"
 _HIDDEN = "its folder may not be read"
 _WITHOUT_FILE = {_HIDDEN: "run as the owner of the folder, or grant access to it"}
 
@@ -183,6 +187,6 @@ def require_followable(alias: str, live: LiveFile) -> None:
 
 def measure_lag(live: LiveFile, stand: Standing) -> Lag:
     """How far the target is behind the file."""
-    changes = max(0, live.log.last() - stand.position)
+    changes = live.log.written_after(stand.position)
     oldest = live.log.next_after(stand.position) if changes else None
     return Lag(changes, 0.0 if oldest is None else max(0.0, time.time() - oldest.at))

@@ -106,12 +106,8 @@ def _what_changed(
     noted = stand.details.get("witness")
     if noted is not None and log.witness(stand.position) != noted:
         return f"it lacks change {stand.position}: it is an older copy"
-    if log.last() != stand.position:
-        return counted(
-            log.last() - stand.position,
-            "change was written after it",
-            "changes were written after it",
-        )
+    if written := log.written_after(stand.position):
+        return counted(written, "change was written after it", "changes were written after it")
     found = own_triggers(connection, FREEZE_PREFIX)
     for table in tables:
         for name in freeze_triggers(table, "", None):
