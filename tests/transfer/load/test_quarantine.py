@@ -136,9 +136,9 @@ def test_editing_a_column_that_is_not_there(bad: QuarantinedRow) -> None:
 def test_a_row_too_large_to_be_kept_stops_the_import(
     legacy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packed, "MOST_KEPT_BYTES", 3_000)
+    monkeypatch.setattr(packed, "MOST_KEPT_BYTES", 70_000)
     update = "UPDATE rss_fetch_items SET title = 'a' || char(0) || '{}' WHERE id = 2"
-    change(legacy, "rss", update.format("b" * 3_000))
+    change(legacy, "rss", update.format("b" * 70_000))
     with pytest.raises(TransferError, match=r"Row 2 of rss_fetch_items .* its title in the legacy"):
         run_import()
     change(legacy, "rss", update.format("b"))
