@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import models
+from django.db.models.fields.json import KeyTransform
 
 
 class PackedCells(models.JSONField):
@@ -13,10 +14,11 @@ class PackedCells(models.JSONField):
     So whoever reads a record finds a damaged cell, and nobody has to ask for the shape of it.
     """
 
-    def from_db_value(self, value: Any, expression: Any, connection: Any) -> dict[str, Any]:
-        """The cells; ``{"": [1]}`` for ``[1]``."""
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        """The cells; ``{"": [1]}`` for ``[1]``. Where one cell was asked for, that cell."""
         found = super().from_db_value(value, expression, connection)
-        return found if isinstance(found, dict) else {"": found}
+        is_whole = not isinstance(expression, KeyTransform)
+        return {"": found} if is_whole and not isinstance(found, dict) else found
 
     def deconstruct(self) -> Any:
         """As a plain JSONField: it is no matter of migrations."""

@@ -217,6 +217,23 @@ def test_rows_set_aside_stay_in_the_file_after_a_truncate(data):
     assert differences() == {}
 
 
+def test_a_truncate_deletes_a_row_whose_key_reads_like_one_set_aside(data):
+    """A text key and the same bytes as binary data: the second row was never in PostgreSQL."""
+    path = data / "continuum_memory.db"
+    write(
+        path, "INSERT INTO tier_metrics (item_id, tier) VALUES ('twin', 'L0'), (x'7477696e', 'L0')"
+    )
+    follow(FollowOptions(once=True))
+    cut_over()
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE continuum.tier_metrics")
+    roll_back()
+    with closing(sqlite3.connect(path)) as db:
+        left = db.execute("SELECT typeof(item_id) FROM tier_metrics WHERE tier = 'L0'").fetchall()
+    assert left == [("blob",)]
+    assert differences() == {}
+
+
 def test_dry_run_shows_what_would_go_back(live):
     KnowledgeItem.objects.create(content="x", source="y", knowledge_type="z")
     before = (live / "knowledge_retention.db").read_bytes()
