@@ -227,8 +227,8 @@ def wheel_programs() -> Path:
 def server_environment() -> dict[str, str]:
     """The environment without PG* variables, which would move the server's port and the like.
 
-    glibc gives freed memory back to the system at once, and the next large text is paid for page by
-    page: a fifth of the server's part of a verification. 8 MB a session may stay with it.
+    glibc would give freed memory back to the system at once, and take it again page by page for the
+    next block of a verification. 8 MB of it may stay with each session.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     return {"MALLOC_MMAP_THRESHOLD_": "4194304", "MALLOC_TRIM_THRESHOLD_": "8388608", **kept}

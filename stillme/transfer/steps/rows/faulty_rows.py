@@ -19,6 +19,7 @@ from functools import lru_cache
 
 from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.plumbing.garbage import no_search_for_cycles
+from stillme.transfer.plumbing.quoting import stored_value
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.row_source import RowSource
 from stillme.transfer.steps.kinds import NULL_IN_REQUIRED, UNWANTED_BLOB, loader_of
@@ -157,7 +158,7 @@ def _cells(names: Sequence[str], source: RowSource) -> list[str]:
     cells = [quoted(name) for name in names]
     return [
         source.joined([f"substr(typeof({cell}), 1, 1)" for cell in cells]),
-        *(f"CASE typeof({c}) WHEN 'text' THEN CAST({c} AS BLOB) ELSE {c} END" for c in cells),
+        *map(stored_value, cells),
     ]
 
 

@@ -23,19 +23,19 @@ import apsw
 from stillme.transfer.keys import Key
 from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.plumbing.quoting import concatenated
+from stillme.transfer.plumbing.quoting import concatenated, stored_value
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.verify.kinds import judge_of
 from stillme.transfer.verify.kinds.base import Table
 from stillme.transfer.verify.sides.mended_lines import SEPARATOR
 
-# By the first letter of the class. Of NULL nothing is left to be said.
+# By the first letter of the class: its name, and the place for a value, of which NULL has none.
 _STORAGES = {
     "i": (b"integer", b"%d"),
     "r": (b"real", b'"%b"'),
     "t": (b"text", b'"%b"'),
     "b": (b"blob", b'"%b"'),
-    "n": (b"null", b"null%.0a"),
+    "n": (b"null", b"null"),
 }
 # A row with more bytes is judged cell by cell: a block keeps the lines of all its rows.
 _ROW_BYTES = 64_000
@@ -67,15 +67,16 @@ class AsideQuery:
         for rowid, key, head, storages, *cells in rows:
             if head is None:
                 continue
-            for place, cell in enumerate(cells):
+            values: list[int | bytes] = []
+            for cell in cells:
                 if isinstance(cell, bytes):
-                    cells[place] = b2a_base64(cell, newline=False)
-                elif isinstance(cell, float):
-                    cells[place] = cell.hex().encode()
+                    values.append(b2a_base64(cell, newline=False))
+                elif cell is not None:
+                    values.append(cell.hex().encode() if isinstance(cell, float) else cell)
             form = self._forms.get(storages) or self._form(storages)
             found.rowids.append(rowid)
             found.keys.append(Key.of(key))
-            found.lines.append(head + form % tuple(cells))
+            found.lines.append(head + form % tuple(values))
 
     def _form(self, storages: str) -> bytes:
         """How jsonb prints cells of these storage classes, with a place for each value."""
@@ -111,15 +112,14 @@ def aside_lines(table: Table) -> AsideQuery | None:
     tests += [test for column in mapping.columns for test in _tests(column, table)]
     name, key = quoted(mapping.table), keys.legacy()
     # No column has so long a name.
-    why = quoted("why aside" + "".join(names))
+    why = quoted("why aside" + "!" * max(map(len, names)))
     parts = ", ".join(("rowid AS rowid", *cells, f"CASE {' '.join(tests)} END AS {why}"))
     listed = f"{name}.rowid IN (SELECT value FROM json_each(?))"
     told = f"SELECT {parts} FROM {name} NOT INDEXED WHERE {listed} LIMIT -1 OFFSET 0"
     told_by = f", char({SEPARATOR}), ".join((key, "rowid", why))
     line = f"concat({told_by}, char({SEPARATOR}))"
     storages = concatenated([f"substr(typeof({cell}), 1, 1)" for cell in cells])
-    stored = (f"iif(typeof({cell}) = 'text', CAST({cell} AS BLOB), {cell})" for cell in cells)
-    given = (key, f"CAST({line} AS BLOB)", storages, *stored)
+    given = (key, f"CAST({line} AS BLOB)", storages, *map(stored_value, cells))
     known = ", ".join(f"iif({why} IS NULL, NULL, {each})" for each in given)
     return AsideQuery(f"SELECT rowid, {known} FROM ({told})", names)
 
