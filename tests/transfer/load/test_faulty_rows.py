@@ -334,13 +334,3 @@ def test_many_combinations_of_classes(items: Path, monkeypatch: pytest.MonkeyPat
     run_import()
     proof = next(t for t in verify(VerifyOptions()).tables if t.table == "knowledge_items")
     assert (proof.findings.total, proof.by_digest) == (0, 50)
-
-
-@pytest.mark.slow
-def test_many_columns_of_long_names(items: Path) -> None:
-    """SQLite takes a statement of a million bytes."""
-    added = (f'ALTER TABLE knowledge_items ADD COLUMN "{"n" * 100}{n}"' for n in range(180))
-    change(items, "knowledge", *added, "UPDATE knowledge_items SET source = source || char(0)")
-    run_import()
-    proof = next(t for t in verify(VerifyOptions()).tables if t.table == "knowledge_items")
-    assert (proof.findings.total, proof.by_digest, proof.open) == (0, 50, 50)
