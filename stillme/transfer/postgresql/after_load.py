@@ -90,8 +90,8 @@ def _set_back(alias: str, mapping: TableMapping, sequence: str, wanted: int, lar
     """Behind the ids of both sides, those in quarantine among them."""
     aside = fetch_all(
         alias,
-        "SELECT max(CASE WHEN key ~ '^[0-9]{1,19}$' THEN key::numeric END)::text "
-        f"FROM transfer.quarantined_row WHERE {OF_TABLE}",
+        "SELECT max(CASE WHEN key ~ '^[0-9]+$' AND octet_length(key) < 20 THEN key::numeric END)"
+        f"::text FROM transfer.quarantined_row WHERE {OF_TABLE}",
         mapping.identity,
     )[0][0]
     last = max(wanted, int(aside or 0))

@@ -28,7 +28,11 @@ from stillme.transfer.verify.kinds.local_clock import LocalClock
 
 
 def _is_utf8(stored: bytes) -> int:
-    return stored == stored.decode("utf-8", "replace").encode()
+    try:
+        stored.decode()
+    except UnicodeDecodeError:
+        return 0
+    return 1
 
 
 class _AnyTextJudge(KindJudge[K]):

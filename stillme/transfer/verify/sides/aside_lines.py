@@ -37,6 +37,8 @@ _STORAGES = {
     "b": (b"blob", b'"%b"'),
     "n": (b"null", b"null"),
 }
+# Key, rowid, reason and column of a line.
+_HEAD = b"%b\x1f%d\x1f%b\x1f"
 # A row with more bytes is judged cell by cell: a block keeps the lines of all its rows.
 _ROW_BYTES = 64_000
 # So many combinations of storage classes are remembered.
@@ -45,18 +47,19 @@ _MOST_FORMS = 1_000
 
 @dataclass(slots=True)
 class AsideRows:
-    """Rowids, keys and lines of rows that must be set aside, in any order."""
+    """Rowids, keys and lines of rows that must be set aside, in any order, and their size."""
 
     rowids: list[int] = field(default_factory=list)
     keys: list[Key] = field(default_factory=list)
     lines: list[bytes] = field(default_factory=list)
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class AsideQuery:
-    """A SELECT of the rows in a JSON array of rowids: rowid, key, the line up to the cells, the
-    first letters of the cells' storage classes, and the cells of `names`, texts as their bytes.
-    Key and line are NULL of a row that it does not know."""
+    """A SELECT of the rows in a JSON array of rowids: rowid, reason and column of the fault (NULL
+    of a row that it does not know), key, the key's spelling, the first letters of the cells'
+    storage classes, and the cells of `names`, texts as their bytes."""
 
     sql: str
     names: tuple[str, ...]
@@ -64,22 +67,23 @@ class AsideQuery:
 
     def read(self, rows: Iterable[tuple[Any, ...]], found: AsideRows) -> None:
         """Add to `found` the rows of the query that it knows."""
-        for rowid, key, head, storages, *cells in rows:
-            if head is None:
+        for rowid, why, key, spelled, storages, *cells in rows:
+            if why is None:
                 continue
-            values: list[int | bytes] = []
+            values: list[int | bytes] = [spelled, rowid, why]
             for cell in cells:
                 if isinstance(cell, bytes):
                     values.append(b2a_base64(cell, newline=False))
                 elif cell is not None:
                     values.append(cell.hex().encode() if isinstance(cell, float) else cell)
-            form = self._forms.get(storages) or self._form(storages)
+            line = (self._forms.get(storages) or self._form(storages)) % tuple(values)
             found.rowids.append(rowid)
             found.keys.append(Key.of(key))
-            found.lines.append(head + form % tuple(values))
+            found.lines.append(line)
+            found.size += len(line)
 
     def _form(self, storages: str) -> bytes:
-        """How jsonb prints cells of these storage classes, with a place for each value."""
+        """A line whose cells have these storage classes, with a place for each value."""
         told: list[bytes] = []
         for name, letter in zip(self.names, storages, strict=True):
             storage, value = _STORAGES[letter]
@@ -87,7 +91,7 @@ class AsideQuery:
             told.append(label + b': ["' + storage + b'", ' + value + b"]")
         if len(self._forms) == _MOST_FORMS:
             self._forms.clear()
-        form = self._forms[storages] = b"{" + b", ".join(told) + b"}"
+        form = self._forms[storages] = _HEAD + b"{" + b", ".join(told) + b"}"
         return form
 
 
@@ -107,21 +111,19 @@ def aside_lines(table: Table) -> AsideQuery | None:
         return None
     names = _names(mapping)
     cells = [quoted(each) for each in names]
-    size = " + ".join(f"coalesce(octet_length({cell}), 0)" for cell in cells)
-    tests = [f"WHEN {size} > {_ROW_BYTES} THEN NULL"]
-    tests += [test for column in mapping.columns for test in _tests(column, table)]
-    name, key = quoted(mapping.table), keys.legacy()
-    # No column has so long a name.
-    why = quoted("why aside" + "!" * max(map(len, names)))
-    parts = ", ".join(("rowid AS rowid", *cells, f"CASE {' '.join(tests)} END AS {why}"))
-    listed = f"{name}.rowid IN (SELECT value FROM json_each(?))"
-    told = f"SELECT {parts} FROM {name} NOT INDEXED WHERE {listed} LIMIT -1 OFFSET 0"
-    told_by = f", char({SEPARATOR}), ".join((key, "rowid", why))
-    line = f"concat({told_by}, char({SEPARATOR}))"
+    tests = [test for column in mapping.columns for test in _tests(column, table)]
     storages = concatenated([f"substr(typeof({cell}), 1, 1)" for cell in cells])
-    given = (key, f"CAST({line} AS BLOB)", storages, *map(stored_value, cells))
-    known = ", ".join(f"iif({why} IS NULL, NULL, {each})" for each in given)
-    return AsideQuery(f"SELECT rowid, {known} FROM ({told})", names)
+    key = keys.legacy()
+    why = f"CAST(CASE {' '.join(tests)} END AS BLOB)"
+    spelled = f"CAST({key} AS BLOB)"
+    parts = ", ".join(("rowid", why, key, spelled, storages, *map(stored_value, cells)))
+    name = quoted(mapping.table)
+    size = " + ".join(f"coalesce(octet_length({cell}), 0)" for cell in cells)
+    return AsideQuery(
+        f"SELECT {parts} FROM {name} NOT INDEXED WHERE {name}.rowid IN "
+        f"(SELECT value FROM json_each(?)) AND {size} <= {_ROW_BYTES}",
+        names,
+    )
 
 
 def _tests(column: MappedColumn, table: Table) -> list[str]:

@@ -190,7 +190,7 @@ class LegacySide(StoredRows):
         try:
             for few in few_of(self._readers.bounded, self._aside.sql, [listed]):
                 self._aside.read(few, found)
-                if sum(map(len, found.lines)) > _BLOCK_BYTES:
+                if found.size > _BLOCK_BYTES:
                     # The rest is judged cell by cell.
                     break
         except sqlite3.DataError:
