@@ -114,13 +114,17 @@ class Mend:
 @dataclass(frozen=True, slots=True)
 class Fault:
     """Values of which SQLite itself can tell that their row is set aside: the reason, SQL that is
-    true for them, and the sentence, with ``{}`` for the value of `detail`. `convert` says the same.
-    """
+    true for them, and the sentence, with ``{}`` for the `detail` of a value. `convert` says the
+    same."""
 
     reason: str
     test: str
     sentence: str
-    detail: str = "NULL"
+    detail: Callable[[Raw], object] = lambda raw: None
+
+    def told(self, raw: Raw) -> str:
+        """The sentence about a stored value."""
+        return self.sentence.format(self.detail(raw))
 
 
 class KindLoader(ABC, Generic[K]):

@@ -23,6 +23,7 @@ from stillme.transfer.steps.kinds.base import (
     Rendered,
     RowContext,
     Table,
+    decode,
 )
 
 OTHER_SPELLING = "A key in another spelling could be another row's key once converted."
@@ -87,7 +88,7 @@ class ReferenceLoader(KindLoader[kinds.Reference]):
                 "missing_parent",
                 " AND ".join(f"({test})" for test in tests if test),
                 f"{self.kind.parent} has no loaded row {{}}.",
-                name,
+                lambda raw: decode(raw) if isinstance(raw, bytes) else raw,
             ),
         )
 

@@ -31,6 +31,8 @@ from stillme.transfer.steps.kinds.base import (
 # PostgreSQL's btree takes no entry beyond a third of a page.
 LONGEST_KEY = 2690
 
+_NUL = "U+0000 at character {} of the text."
+
 
 def _is_utf8(stored: bytes) -> bool:
     try:
@@ -53,22 +55,23 @@ class _FreeTextLoader(KindLoader[K]):
         return f"CASE typeof({name}) WHEN 'text' THEN is_utf8(CAST({name} AS BLOB)) ELSE 1 END"
 
     def faults(self, column: MappedColumn, table: Table) -> tuple[Fault, ...]:
-        """U+0000, before which SQLite counts the characters; too many characters."""
+        """U+0000; too many characters."""
         name, most = quoted(column.legacy), self.kind.max_length  # type: ignore[attr-defined]
-        is_text, length = f"typeof({name}) = 'text' AND", f"length({name})"
+        is_text = f"typeof({name}) = 'text' AND"
         nul = f"{is_text} instr(CAST({name} AS BLOB), x'00')"
-        found = Fault("nul_in_text", nul, "U+0000 at character {} of the text.", length)
+        found = Fault("nul_in_text", nul, _NUL, lambda raw: decode(raw).index("\0"))
         if most is None:
             return (found,)
         sentence = f"{{}} characters, and the column takes {most}."
-        return found, Fault("too_long", f"{is_text} {length} > {most}", sentence, length)
+        long = f"{is_text} length({name}) > {most}"
+        return found, Fault("too_long", long, sentence, lambda raw: len(decode(raw)))
 
     def convert(self, storage: str, raw: Raw, row: RowContext) -> Cell:
         """A text stays, a number becomes its digits."""
         cell = Cell(decode(raw)) if storage == "text" else repaired(repr(raw), "number_in_text")
         text = cell.text or ""
         if "\0" in text:
-            raise Refused("nul_in_text", f"U+0000 at character {text.index(chr(0))} of the text.")
+            raise Refused("nul_in_text", _NUL.format(text.index("\0")))
         return cell
 
 

@@ -42,24 +42,24 @@ _BLOB = Fault("blob", "typeof({}) = 'blob'", UNWANTED_BLOB)
 
 @dataclass(frozen=True, slots=True)
 class FaultyRows:
-    """The query, of a list of rowids; what the numbers mean that it gives: column and fault; and
-    the `names` of the cells that it gives, in jsonb's order."""
+    """The query, of a list of rowids; what the numbers mean that it gives: column, the place of its
+    cell, and fault; the `names` of the cells that it gives, in jsonb's order, and the key's place
+    among them."""
 
     query: str
-    known: dict[int, tuple[str, Fault]]
+    known: dict[int, tuple[str, int, Fault]]
     names: tuple[str, ...]
+    key_place: int
 
     def read(self, source: RowSource, rowids: Sequence[int]) -> tuple[list[PackedRow], list[int]]:
         """The rows that SQL knows, in key order, and the rowids of the others."""
         found: list[PackedRow] = []
-        left: list[int] = []
         with suppress(sqlite3.DataError), no_search_for_cycles():
             for few in source.bounded(self.query, [f"[{', '.join(map(str, rowids))}]"]):
-                for rowid, key, number, detail, classes, *cells in few:
+                for rowid, number, classes, *cells in few:
                     if number is None:
-                        left.append(rowid)
                         continue
-                    column, fault = self.known[number]
+                    column, place, fault = self.known[number]
                     record = _template(self.names, classes) % tuple(
                         [
                             b2a_base64(cell, newline=False).decode()
@@ -71,9 +71,11 @@ class FaultyRows:
                             if cell is not None
                         ]
                     )
-                    said = fault.sentence.format(detail)
+                    said, key = fault.told(cells[place]), cells[self.key_place]
+                    key = key.decode() if isinstance(key, bytes) else str(key)
                     found.append(PackedRow(key, rowid, (), record, fault.reason, column, said, ()))
-            return found, left
+            told = {row.rowid for row in found}
+            return found, [rowid for rowid in rowids if rowid not in told]
         # Something large is among them.
         return [], list(rowids)
 
@@ -84,39 +86,28 @@ def faulty_rows(table: Table) -> FaultyRows | None:
     keys = mapping.key_columns
     if not (mapping.sql_tells_unusual and mapping.key_is_unique):
         return None
-    known: dict[int, tuple[str, Fault]] = {}
+    known: dict[int, tuple[str, int, Fault]] = {}
     names = as_jsonb_orders((*(c.legacy for c in mapping.columns), *mapping.extra))
-    size = " + ".join(f"ifnull({table.source.size(quoted(name))}, 0)" for name in names)
-    tests = [f"WHEN {size} > {_MOST_BYTES} THEN NULL"]
+    tests: list[str] = []
     for column in mapping.columns:
         is_key = column in keys.columns
         for fault in () if is_key else _faults(column, table):
-            known[len(known) + 1] = column.legacy, fault
+            known[len(known) + 1] = column.legacy, names.index(column.legacy), fault
             tests.append(f"WHEN {fault.test} THEN {len(known)}")
         usual = _usual_key(column, table) if is_key else _usual(column, table)
         tests.append(f"WHEN ifnull({usual}, 1) THEN NULL")
     if not known:
         return None
     name, key = quoted(mapping.table), keys.legacy()
-    # Longer than the name of any column.
-    found = quoted("first fault".ljust(1 + max(map(len, names))))
-    selected = ", ".join(("rowid AS rowid", *map(quoted, names)))
-    # With an offset, though of none, SQLite does not compute the number again and again.
-    inner = (
-        f"SELECT {selected}, CASE {' '.join(tests)} END AS {found} FROM {name} NOT INDEXED "
-        f"WHERE {name}.rowid IN (SELECT value FROM json_each(?)) LIMIT -1 OFFSET 0"
-    )
-    details = (f"WHEN {number} THEN {fault.detail}" for number, (_, fault) in known.items())
-    parts = (
-        "rowid",
-        f"CASE WHEN {found} THEN CAST({key} AS TEXT) END",
-        found,
-        f"CASE {found} {' '.join(details)} END",
-        *(f"CASE WHEN {found} THEN {part} END" for part in _cells(names, table.source)),
-    )
+    parts = ("rowid", f"CASE {' '.join(tests)} END", *_cells(names, table.source))
+    size = " + ".join(f"ifnull({table.source.size(quoted(each))}, 0)" for each in names)
     # Rowids come sorted. Otherwise whole records would be sorted, as SQLite cannot know that.
     order = "" if mapping.key_is_rowid else f" ORDER BY {key}"
-    return FaultyRows(f"SELECT {', '.join(parts)} FROM ({inner}) AS {name}{order}", known, names)
+    query = (
+        f"SELECT {', '.join(parts)} FROM {name} NOT INDEXED WHERE {name}.rowid IN "
+        f"(SELECT value FROM json_each(?)) AND {size} <= {_MOST_BYTES}{order}"
+    )
+    return FaultyRows(query, known, names, names.index(keys.names[0]))
 
 
 def _faults(column: MappedColumn, table: Table) -> tuple[Fault, ...]:

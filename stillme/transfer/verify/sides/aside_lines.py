@@ -58,18 +58,21 @@ class AsideRows:
 @dataclass(frozen=True, slots=True)
 class AsideQuery:
     """A SELECT of the rows in a JSON array of rowids: rowid, reason and column of the fault (NULL
-    of a row that it does not know), key, the key's spelling, the first letters of the cells'
-    storage classes, and the cells of `names`, texts as their bytes."""
+    of a row that it does not know), the first letters of the cells' storage classes, and the cells
+    of `names`, texts as their bytes. The key is the one in `key_place`."""
 
     sql: str
     names: tuple[str, ...]
+    key_place: int
     _forms: dict[str, bytes] = field(default_factory=dict)
 
     def read(self, rows: Iterable[tuple[Any, ...]], found: AsideRows) -> None:
         """Add to `found` the rows of the query that it knows."""
-        for rowid, why, key, spelled, storages, *cells in rows:
+        for rowid, why, storages, *cells in rows:
             if why is None:
                 continue
+            key = cells[self.key_place]
+            spelled = key if isinstance(key, bytes) else b"%d" % key
             values: list[int | bytes] = [spelled, rowid, why]
             for cell in cells:
                 if isinstance(cell, bytes):
@@ -78,7 +81,7 @@ class AsideQuery:
                     values.append(cell.hex().encode() if isinstance(cell, float) else cell)
             line = (self._forms.get(storages) or self._form(storages)) % tuple(values)
             found.rowids.append(rowid)
-            found.keys.append(Key.of(key))
+            found.keys.append(Key.of(key.decode() if key is spelled else key))
             found.lines.append(line)
             found.size += len(line)
 
@@ -113,16 +116,15 @@ def aside_lines(table: Table) -> AsideQuery | None:
     cells = [quoted(each) for each in names]
     tests = [test for column in mapping.columns for test in _tests(column, table)]
     storages = concatenated([f"substr(typeof({cell}), 1, 1)" for cell in cells])
-    key = keys.legacy()
     why = f"CAST(CASE {' '.join(tests)} END AS BLOB)"
-    spelled = f"CAST({key} AS BLOB)"
-    parts = ", ".join(("rowid", why, key, spelled, storages, *map(stored_value, cells)))
+    parts = ", ".join(("rowid", why, storages, *map(stored_value, cells)))
     name = quoted(mapping.table)
     size = " + ".join(f"coalesce(octet_length({cell}), 0)" for cell in cells)
     return AsideQuery(
         f"SELECT {parts} FROM {name} NOT INDEXED WHERE {name}.rowid IN "
         f"(SELECT value FROM json_each(?)) AND {size} <= {_ROW_BYTES}",
         names,
+        names.index(keys.names[0]),
     )
 
 
