@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from array import array
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from stillme.transfer.identity import TableId
 from stillme.transfer.keys import Key
 from stillme.transfer.models import QuarantinedRow, Run
+from stillme.transfer.verify.rows import quarantine_records
 from stillme.transfer.verify.sides import noted_keys
 from tests.made_once import put_samples
 from tests.transfer.verify.test_scans import mappings
@@ -55,3 +58,25 @@ def test_other_keys_all_at_once(tmp_path: Path) -> None:
     note("tier_metrics", "a", "7", file="continuum")
     noted = noted_keys.NotedKeys("default", mapping)
     assert noted.within(Key.of("a"), Key.of("b")) == (set(), {("a",), ("7",)})
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 100])
+def test_records_of_no_row(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    """Those that no row claims, and all of an id that stands twice, wherever a batch ends."""
+    monkeypatch.setattr(quarantine_records, "_AT_ONCE", at_once)
+    note("rss_fetch_items", *"abcdefgh")
+    records = QuarantinedRow.objects.order_by("pk")
+    ids = list(records.values_list("pk", flat=True))
+    claimed = array("q", [*ids[:3], ids[2], *ids[4:]])
+    assert [r.pk for r in quarantine_records._beyond(records, claimed)] == [ids[3]]
+    assert not list(quarantine_records._beyond(records, array("q", ids)))
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE transfer.quarantined_row DROP CONSTRAINT quarantined_row_pkey")
+        cursor.execute("ALTER TABLE transfer.quarantined_row ALTER id DROP IDENTITY IF EXISTS")
+        cursor.execute(
+            "UPDATE transfer.quarantined_row SET id = %s WHERE id = %s", [ids[4], ids[5]]
+        )
+    found = [r.pk for r in quarantine_records._beyond(records, array("q", ids))]
+    assert found == [ids[4], ids[4]]
+    everything = {record.pk for record in quarantine_records._beyond(records, array("q"))}
+    assert everything == {*ids} - {ids[5]}

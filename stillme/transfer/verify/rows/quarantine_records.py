@@ -17,6 +17,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
+from itertools import groupby, islice
 from typing import TypeVar
 
 from django.db.models import Model, Q, QuerySet
@@ -36,7 +37,7 @@ from stillme.transfer.verify.sides.row_query import read
 
 # A row and its key as the ledger writes it; None if the key is no text.
 KeyedRow = tuple[StoredRow, str | None]
-_AT_ONCE = 5000
+_AT_ONCE = 20_000
 RecordT = TypeVar("RecordT", bound=Model)
 
 
@@ -167,17 +168,21 @@ def of_unknown_tables(alias: str) -> Iterator[Finding]:
 
 def _beyond(records: QuerySet[RecordT], claimed: array[int]) -> Iterator[RecordT]:
     """The records whose id is not among the claimed ones, and all of an id that stands twice."""
-    known = array("q", sorted(claimed))
-    ids = records.order_by("pk").values_list("pk", flat=True)
+    known = array("q", (pk for pk, _ in groupby(sorted(claimed))))
+    ids = records.order_by("pk").values_list("pk", flat=True).iterator(_AT_ONCE)
     before = twice = None
-    for pk in ids.iterator(_AT_ONCE):
-        place = bisect_left(known, pk)
-        is_again, before = pk == before, pk
-        if is_again and pk != twice:
-            twice = pk
-            yield from records.filter(pk=pk)
-        elif not is_again and (place == len(known) or known[place] != pk):
-            yield records.filter(pk=pk)[0]
+    while few := array("q", islice(ids, _AT_ONCE)):
+        place = bisect_left(known, few[0])
+        # As a rule all of them are claimed, each once.
+        for pk in few if few != known[place : place + len(few)] or few[0] == before else ():
+            place = bisect_left(known, pk)
+            is_again, before = pk == before, pk
+            if is_again and pk != twice:
+                twice = pk
+                yield from records.filter(pk=pk)
+            elif not is_again and (place == len(known) or known[place] != pk):
+                yield records.filter(pk=pk)[0]
+        before = few[-1]
 
 
 def kept_cells(
