@@ -30,11 +30,11 @@ from stillme.transfer.steps.rows.packed import PackedRow, as_jsonb_orders
 _MOST_BYTES = 64_000
 # By the first letter of the storage class.
 _SPELLED = {
-    "i": '["integer", %d]',
-    "r": '["real", "%s"]',
-    "n": '["null", null]',
-    "t": '["text", "%s"]',
-    "b": '["blob", "%s"]',
+    "i": b'["integer", %d]',
+    "r": b'["real", "%b"]',
+    "n": b'["null", null]',
+    "t": b'["text", "%b"]',
+    "b": b'["blob", "%b"]',
 }
 _NULL = Fault("null_in_required", "typeof({}) = 'null'", NULL_IN_REQUIRED)
 _BLOB = Fault("blob", "typeof({}) = 'blob'", UNWANTED_BLOB)
@@ -62,9 +62,9 @@ class FaultyRows:
                     column, place, fault = self.known[number]
                     record = _template(self.names, classes) % tuple(
                         [
-                            b2a_base64(cell, newline=False).decode()
+                            b2a_base64(cell, newline=False)
                             if isinstance(cell, bytes)
-                            else cell.hex()
+                            else cell.hex().encode()
                             if isinstance(cell, float)
                             else cell
                             for cell in cells
@@ -154,8 +154,8 @@ def _cells(names: Sequence[str], source: RowSource) -> list[str]:
 
 
 @lru_cache(maxsize=1_000)
-def _template(names: tuple[str, ...], classes: str) -> str:
+def _template(names: tuple[str, ...], classes: str) -> bytes:
     """What the quarantine stores of such a row, as `pack_cell` and jsonb spell it."""
-    told = (json.dumps(name, ensure_ascii=False).replace("%", "%%") for name in names)
+    told = (json.dumps(name, ensure_ascii=False).replace("%", "%%").encode() for name in names)
     pairs = zip(told, map(_SPELLED.__getitem__, classes), strict=True)
-    return "{" + ", ".join(f"{name}: {cell}" for name, cell in pairs) + "}"
+    return b"{" + b", ".join(b": ".join(pair) for pair in pairs) + b"}"

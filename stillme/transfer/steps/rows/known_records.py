@@ -83,7 +83,8 @@ class KnownRecords:
                 found.setdefault(tuple(said), []).append(pk)
         changed = []
         for row in rows:
-            said = (row.key, row.rowid, row.cells(), row.reason, row.column, row.sentence)
+            cells = row.cells().decode()
+            said = (row.key, row.rowid, cells, row.reason, row.column, row.sentence)
             if pks := found.get(said):
                 self._taken.add(pks.pop())
             else:

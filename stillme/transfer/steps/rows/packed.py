@@ -21,8 +21,8 @@ _encoded = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class PackedRow(NamedTuple):
-    """A row for the quarantine: `stored` are its cells in the order of `names`, marshalled; or a
-    text, which is the record already (`faulty_rows`).
+    """A row for the quarantine: `stored` are its cells in the order of `names`, marshalled; without
+    names it is the record already (`faulty_rows`).
 
     `references` are the values of the columns that refer to other rows, None for what is no key.
     """
@@ -30,18 +30,18 @@ class PackedRow(NamedTuple):
     key: str | None
     rowid: int | None
     names: tuple[str, ...]
-    stored: bytes | str
+    stored: bytes
     reason: str
     column: str
     sentence: str
     references: tuple[tuple[str, int | str | None], ...]
 
-    def cells(self) -> str:
+    def cells(self) -> bytes:
         """The JSON that the quarantine stores, spelled as jsonb prints it."""
-        if isinstance(self.stored, str):
+        if not self.names:
             return self.stored
         cells = zip(self.names, marshal.loads(self.stored), strict=True)  # noqa: S302 - our own
-        return _encoded({name: pack_cell(*cell) for name, cell in cells})
+        return _encoded({name: pack_cell(*cell) for name, cell in cells}).encode()
 
 
 @dataclass(frozen=True, slots=True)

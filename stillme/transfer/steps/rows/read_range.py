@@ -109,7 +109,8 @@ class RangeReader:
             )
             left += unknown
             told = [f"{row.reason} {row.column} {row.sentence}" for row in found]
-            self._hasher.update("\n".join([*told, *(row.cells() for row in found)]).encode())
+            self._hasher.update("\n".join([*told, ""]).encode())
+            self._hasher.update(b"\n".join([row.cells() for row in found]))
             if self._keep_faulty:
                 self.faulty += found
             else:

@@ -16,7 +16,7 @@ from stillme.transfer.steps.rows.known_records import KnownRecords
 from stillme.transfer.steps.rows.packed import KeptRow, PackedRow
 from stillme.transfer.steps.rows.unusual_rows import Kept
 
-_ROWS_AT_ONCE, _CHARACTERS_AT_ONCE = 2_000, 1_000_000
+_ROWS_AT_ONCE, _BYTES_AT_ONCE = 2_000, 1_000_000
 _COLUMNS = (
     "run_id", "file", "table", "key", "rowid", "cells", "reason", "column", "sentence", "status",
     "repairs", "note", "decided_by",
@@ -49,8 +49,8 @@ def _quarantine_rows(
     known = KnownRecords(alias, mapping) if rows and not all_new else None
     head = csv_line((None if run_id is None else str(run_id), *mapping.identity))[:-1]
     for start in range(0, len(rows), _ROWS_AT_ONCE):
-        fresh: list[str] = []
-        again: list[str] = []
+        fresh: list[bytes] = []
+        again: list[bytes] = []
         some = rows[start : start + _ROWS_AT_ONCE]
         for pk, row in known.outdated(some) if known else zip(repeat(None), some, strict=False):
             if pk is None:
@@ -61,38 +61,39 @@ def _quarantine_rows(
         _copy(alias, QuarantinedRow, (*_COLUMNS, "id"), again)
 
 
-def _line(head: str, row: PackedRow, end: str) -> str:
-    """The line of a record, between `head` and `end`. Cells are long: they are copied once."""
+def _line(head: str, row: PackedRow, end: str) -> bytes:
+    """The line of a record, between `head` and `end`. JSON holds no quote that is to be doubled."""
     key = "" if row.key is None else quoted_cell(row.key)
     rowid = "" if row.rowid is None else row.rowid
-    cells = row.cells()
-    about = f"{QUOTE}{row.reason}{QUOTE},{QUOTE}{row.column}{QUOTE},{QUOTE}{row.sentence}{QUOTE}"
-    # Hardly ever there is a quote to be doubled.
-    if QUOTE in cells or about.count(QUOTE) > 6:
-        told = ",".join(map(quoted_cell, (cells, row.reason, row.column, row.sentence)))
-        return f"{head},{key},{rowid},{told},{_UNDECIDED}{end}"
-    return f"{head},{key},{rowid},{QUOTE}{cells}{QUOTE},{about},{_UNDECIDED}{end}"
+    about = ",".join(map(quoted_cell, (row.reason, row.column, row.sentence)))
+    return b"".join(
+        (
+            f"{head},{key},{rowid},{QUOTE}".encode(),
+            row.cells(),
+            f"{QUOTE},{about},{_UNDECIDED}{end}".encode(),
+        )
+    )
 
 
 def _copy(
-    alias: str, model: type[models.Model], columns: Sequence[str], lines: Iterable[str]
+    alias: str, model: type[models.Model], columns: Sequence[str], lines: Iterable[bytes]
 ) -> None:
     for block in _blocks(lines):
         copy_csv(connections[alias], model._meta.db_table, columns, [block])
 
 
-def _blocks(lines: Iterable[str]) -> Iterator[bytes]:
+def _blocks(lines: Iterable[bytes]) -> Iterator[bytes]:
     """Whole lines, some thousand at a time."""
-    block: list[str] = []
+    block: list[bytes] = []
     size = 0
     for line in lines:
         block.append(line)
         size += len(line)
-        if size >= _CHARACTERS_AT_ONCE:
-            yield "".join(block).encode("utf-8")
+        if size >= _BYTES_AT_ONCE:
+            yield b"".join(block)
             block, size = [], 0
     if block:
-        yield "".join(block).encode("utf-8")
+        yield b"".join(block)
 
 
 def keep_cells(
@@ -109,10 +110,10 @@ def keep_lines(alias: str, blocks: Sequence[bytes]) -> None:
         copy_csv(connections[alias], KeptCell._meta.db_table, _KEPT_COLUMNS, blocks)
 
 
-def _kept_line(mapping: TableMapping, run_id: int | None, key: str, kept: Kept) -> str:
+def _kept_line(mapping: TableMapping, run_id: int | None, key: str, kept: Kept) -> bytes:
     return csv_line(
         (
             None if run_id is None else str(run_id), *mapping.identity, key, kept.column,
             kept.storage, None if kept.value is None else rf"\x{kept.value.hex()}", kept.reason,
         )
-    )  # fmt: skip
+    ).encode()  # fmt: skip
