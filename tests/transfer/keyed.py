@@ -201,7 +201,9 @@ class Item(Keyed):
             models.Index(fields=["a"], condition=models.Q(b__gt=0), name="k_item_some"),
         ]
         constraints = [
-            models.UniqueConstraint(fields=["a", "b"], name="k_item_pair"),
+            models.UniqueConstraint(
+                fields=["a", "b"], name="k_item_pair", deferrable=models.Deferrable.DEFERRED
+            ),
             models.UniqueConstraint(Lower("name"), name="k_item_lower"),
             models.UniqueConstraint(
                 fields=["b"], condition=models.Q(b__gt=10), name="k_item_large_b"

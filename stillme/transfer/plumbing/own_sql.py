@@ -16,6 +16,9 @@ from enum import StrEnum
 from stillme.transfer.conf import conf
 
 OWN = conf().prefix
+# A setting of the session, by which the triggers know the engine's own writes.
+ORIGIN = f"{OWN}.origin"
+REPLAY = "replay"
 _MARK = re.compile(rf"/\* {OWN} (\w+) v(\d+) sha256:([0-9a-f]{{16}}) \*/")
 # Of a name in PostgreSQL, in bytes.
 _LONGEST_NAME = 63

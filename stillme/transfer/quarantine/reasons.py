@@ -7,7 +7,7 @@ from collections.abc import Mapping
 _WORDS = {
     "address_shape": "an IP address was written in another form",
     "bad_escape": "a document has an escape that jsonb cannot hold",
-    "bad_key": "the key is no whole number",
+    "bad_key": "the key is no whole number, or is spelled in another way",
     "beyond_microseconds": "a time is finer than microseconds",
     "beyond_places": "a decimal number has more places than the column, or more than 15 digits",
     "blob": "bytes stand where a text, number or time belongs",

@@ -111,15 +111,18 @@ def roll_back(
 def _seal_again(alias: str, files: Sequence[LegacyFile], on_event: OnEvent) -> None:
     """After a rollback that was given up PostgreSQL stays in charge, and the files read-only.
 
-    Only where they were: a rehearsal has copies that never were, and must not seal the real store.
+    Only where they were: a rehearsal has copies that never were, and must not seal the real store;
+    a file that takes writes may be the application's, if PostgreSQL was restored from before an
+    earlier rollback.
     If PostgreSQL does not answer, nobody knows who is in charge. Then the files stay frozen, and
     `migration_status` says that they may be written.
     """
     try:
         states = {file_states.standing(alias, file.name).state for file in files}
         if states == {State.LIVE} and Seal.objects.using(alias).exists():
-            seal(alias, [file for file in files if file.path.exists()], on_event, renew=True)
-    except (Error, OSError) as error:
+            frozen = [file for file in files if file.path.exists() and is_frozen(file)]
+            seal(alias, frozen, on_event, renew=True)
+    except (Error, OSError, TransferError) as error:
         on_event(Event("notice", {"message": f"The files were not made read-only again: {error}."}))
 
 

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from stillme.transfer import registry
 from stillme.transfer.errors import TransferError
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.postgresql.capture import freeze_target, target_tables, unfreeze_target
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.install_capture import install_capture
 from tests.transfer.keyed import Item, legacy_models_of, tables_of
@@ -170,6 +172,27 @@ def test_a_refused_row_comes_back_whatever_language_the_server_speaks(folder: Pa
     assert not aside()
     assert target() == stored(folder)
     check_equal()
+
+
+def test_a_refused_row_is_judged_where_postgresql_takes_the_engine_s_rows_only(
+    folder: Path,
+) -> None:
+    """As after a rollback. Its record names no column."""
+    unlawful(folder)
+    change(folder, "accuracy", *(sql for sql, *_ in UNLAWFUL))
+    run_import(selection=OURS)
+    tables = target_tables(OURS.files)
+    try:
+        with transaction.atomic():
+            freeze_target("default", tables)
+        check_unlawful()
+        QuarantinedRow.objects.filter(key="11").update(column="code")
+        findings = judge(selection=OURS).findings.kept
+        assert [(f.kind.name, f.key, f.found) for f in findings] == [
+            ("QUARANTINE_KEPT_ROW", "11", "code")
+        ]
+    finally:
+        unfreeze_target("default", tables)
 
 
 @pytest.mark.slow

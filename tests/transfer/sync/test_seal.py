@@ -17,11 +17,12 @@ from django.core.management import call_command
 from django.test import Client
 
 from stillme.postgresql.base import DatabaseWrapper
-from stillme.transfer.errors import LegacyFileError, TransferError
+from stillme.transfer.errors import LegacyFileError, StateError, TransferError
 from stillme.transfer.findings import ignore_event
 from stillme.transfer.models import Seal
 from stillme.transfer.plumbing import permissions
 from stillme.transfer.registry import legacy_files
+from stillme.transfer.sqlite.capture.freeze import drop_freeze
 from stillme.transfer.sqlite.capture.tables import write_transaction
 from stillme.transfer.steps import cutover, rehearse
 from stillme.transfer.steps.install_capture import Selection, moved_files
@@ -186,6 +187,18 @@ def test_a_rollback_that_is_given_up_seals_nothing_that_was_not(
     with pytest.raises(ZeroDivisionError):
         roll_back()
     assert (modes(live), Seal.objects.count()) == (MODES, 0)
+
+
+def test_a_file_that_takes_writes_is_left_so(sealed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL was restored from before a rollback: the application writes to the files."""
+    for file in legacy_files():
+        file.path.chmod(MODES[file.path.name])
+        with write_transaction(file.path) as connection:
+            drop_freeze(connection)
+    monkeypatch.setattr(to_legacy.ToLegacy, "_freeze_target", lambda self: 1 / 0)
+    with pytest.raises(StateError, match=r"takes writes again.*into another database"):
+        roll_back()
+    assert modes(sealed) == MODES
 
 
 @pytest.mark.slow

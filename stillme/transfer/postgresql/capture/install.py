@@ -8,15 +8,20 @@ from contextlib import contextmanager
 from django.db import connections
 
 from stillme.postgresql.statements import set_local
-from stillme.transfer.plumbing.own_sql import CaptureStatus, Health, is_own_text, status_of
+from stillme.transfer.plumbing.own_sql import (
+    ORIGIN,
+    REPLAY,
+    CaptureStatus,
+    Health,
+    is_own_text,
+    status_of,
+)
 from stillme.transfer.postgresql.capture.tables import TargetTable
 from stillme.transfer.postgresql.capture.templates import (
     EVENTS,
     FREEZE_FUNCTION,
     FREEZE_TRIGGER,
-    ORIGIN,
     PREFIX,
-    REPLAY,
     capture_body,
     capture_triggers,
     create_function,

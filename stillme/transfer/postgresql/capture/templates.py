@@ -6,13 +6,10 @@ Each function's body begins with its mark (`own_sql`).
 from __future__ import annotations
 
 from stillme.transfer.conf import conf
-from stillme.transfer.plumbing.own_sql import OWN, literal, marked
+from stillme.transfer.plumbing.own_sql import ORIGIN, OWN, literal, marked
 from stillme.transfer.postgresql.capture.tables import TargetTable
 
 VERSION = 1
-# A setting of the session, by which the triggers know the engine's own writes.
-ORIGIN = f"{OWN}.origin"
-REPLAY = "replay"
 FREEZE_FUNCTION = "transfer.refuse_write"
 FREEZE_TRIGGER = f"{OWN}_freeze"
 PREFIX = f"{OWN}_capture_"

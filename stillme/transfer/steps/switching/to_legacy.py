@@ -33,6 +33,7 @@ from stillme.transfer.sqlite.capture.freeze import create_freeze, drop_freeze
 from stillme.transfer.sqlite.capture.install import create_triggers, drop_triggers
 from stillme.transfer.sqlite.capture.tables import write_transaction
 from stillme.transfer.sqlite.capture.templates import PREFIX
+from stillme.transfer.sqlite.reading.connect import open_legacy
 from stillme.transfer.sqlite.reading.orphan_pages import without_views
 from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.switching.align import align
@@ -101,6 +102,7 @@ class ToLegacy(Switch):
         self._require_capture()
         self.say("Every row is compared first; PostgreSQL takes writes meanwhile.")
         refuse_unlogged(self.alias, self.files)
+        self._require_as_left()
         await_locks(self.files, self.limit.seconds)
         self._freeze_target()
         for file in self.files:
@@ -136,6 +138,12 @@ class ToLegacy(Switch):
                 "then roll back again: every row is compared, and those that were not logged are "
                 "named. Or use --to-backup."
             )
+
+    def _require_as_left(self) -> None:
+        """Before anybody is locked out. It is asked again in the transaction that writes."""
+        for file in self.files:
+            with closing(open_legacy(file.path)) as connection:
+                require_as_left(self.alias, file, connection, captured_in(file, connection))
 
     def _freeze_target(self) -> None:
         self.limit.begin()

@@ -50,7 +50,8 @@ def other_history(file: LegacyFile, log: ChangeLog, capture_id: str, stand: Stan
         if position > 0 and witness is not None and log.witness(position) != witness:
             return (
                 f"{file.path} has another history than the one replayed (change "
-                f"{position} is not the same; was a backup restored?): {advice}."
+                f"{position} is not the same; was a backup restored, of it or of PostgreSQL?): "
+                f"{advice}."
             )
         first = log.next_after(position)
         if first is not None and first.sequence > max(position, 0) + 1:
@@ -90,8 +91,10 @@ def require_as_left(
     if what:
         raise StateError(
             f"{file.path} is not as the cut-over left it ({what}): a rollback could overwrite "
-            "what was written to it. Put the frozen file back, or look at both sides and give up "
-            "what PostgreSQL received: manage.py rollback_migration --to-backup DIR."
+            "what was written to it. Put the frozen file back. If the file is the newer side "
+            "(PostgreSQL was restored from before an earlier rollback), move it into another "
+            "database. Or look at both sides and give up what PostgreSQL received: manage.py "
+            "rollback_migration --to-backup DIR."
         )
 
 

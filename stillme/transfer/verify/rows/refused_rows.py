@@ -13,9 +13,10 @@ from typing import Any
 import psycopg
 from django.db import DatabaseError, connections, transaction
 
-from stillme.postgresql.statements import set_local
+from stillme.postgresql.statements import execute, set_local
 from stillme.transfer import kinds
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
+from stillme.transfer.plumbing.own_sql import ORIGIN, REPLAY
 from stillme.transfer.plumbing.quoting import quoted
 from stillme.transfer.verify.kinds import judge_of
 from stillme.transfer.verify.kinds.huge_text import HugeText
@@ -50,7 +51,9 @@ def takes_row(alias: str, mapping: TableMapping, fate: Fate) -> str:
                 "ON COMMIT DROP"
             )
             cursor.execute(f"INSERT INTO {_IMAGE} {into}", values)
-            set_local(connections[alias], {"lock_timeout": "5s"})
+            # After a rollback the table takes the engine's rows only.
+            set_local(connections[alias], {"lock_timeout": "5s", ORIGIN: REPLAY})
+            _ask_at_once(alias, mapping)
             cursor.execute(f"INSERT INTO {mapping.relation} {into}", values)
             transaction.set_rollback(True, using=alias)
     except (psycopg.Error, DatabaseError) as error:
@@ -64,6 +67,16 @@ def takes_row(alias: str, mapping: TableMapping, fate: Fate) -> str:
             raise
         return ""
     return TAKEN
+
+
+def _ask_at_once(alias: str, mapping: TableMapping) -> None:
+    """Unique constraints that wait for the commit, which never comes; no foreign keys."""
+    query = (
+        "SELECT format('%%s.%%I', connamespace::regnamespace, conname) FROM pg_constraint "
+        "WHERE conrelid = %s::regclass AND condeferrable AND contype IN ('p', 'u', 'x')"
+    )
+    for (name,) in select(alias, query, [mapping.relation]):
+        execute(connections[alias], f"SET CONSTRAINTS {name} IMMEDIATE")
 
 
 def _is_key(alias: str, mapping: TableMapping, error: psycopg.errors.UniqueViolation) -> bool:

@@ -176,8 +176,11 @@ class RowJudge:
             alone = self._oracle.fate(replace(row, lost_parents=frozenset()))
             if not alone.reason:
                 note = takes_row(self._alias, self._mapping, alone)
-                if not note:
+                if not note and not record.column:
                     return
+                if not note:
+                    wanted, reason = "no column", record.column[:80]
+                    note = "PostgreSQL refuses the row, not one of its cells"
         yield self._finding(_ASIDE, self.key_text(row), "", wanted, reason, note)
 
     def _set_aside(
