@@ -107,8 +107,9 @@ def render_sealed(console: Console, result: CutoverResult) -> None:
 def _print_sealed(console: Console, result: CutoverResult) -> None:
     """What is read-only now, and whom that does not stop."""
     say(console, "not read-only", result.unsealed, "yellow")
+    which = "All other files" if result.unsealed else "The files"
     console.print(
-        "The files have no write permission any more; a rollback gives it back. That does not stop "
+        f"{which} have no write permission any more; a rollback gives it back. That does not stop "
         "a process of root, nor one that deletes files. What still opens them: "
         "docs/howto/moving-the-application.md",
         soft_wrap=True,
