@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from stillme.transfer.conf import conf
+from stillme.transfer.conf import conf, time_zone
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.identity import TableId
 from stillme.transfer.kinds import Reference
@@ -64,6 +65,17 @@ def legacy_models(file: str | None = None) -> list[type[LegacyModel]]:
     """Every LegacyModel (of one file), parents before children, in a stable order."""
     found = [model for model in registered() if file in (None, model.legacy.file)]
     return sorted(found, key=lambda model: (depth(model), model._meta.label))
+
+
+def declaration(file: str) -> str:
+    """Identifies what models and settings say of a file: tables, meanings, targets, zone."""
+    said = [
+        (model.identity(), model.target_model()._meta.db_table, model.keeps_extra(),
+         model.legacy.clock, model.legacy.derived,
+         [(c.column, c.target_name, c.kind, c.is_key, c.null) for c in model.columns()])
+        for model in legacy_models(file)
+    ]  # fmt: skip
+    return hashlib.sha256(repr((said, time_zone(file))).encode()).hexdigest()[:32]
 
 
 def legacy_model(file: str, table: str) -> type[LegacyModel]:

@@ -65,3 +65,15 @@ def test_rows_of_a_data_migration_are_told_and_taken_out(small: Project) -> None
     small.new("empty_target", "--yes")
     small.new("import_sqlite")
     assert "PROVEN: all" in small.new("verify_migration")
+
+
+@pytest.mark.slow
+def test_a_proof_under_settings_that_left_more_out_does_not_count(small: Project) -> None:
+    small.new("import_sqlite")
+    assert "PROVEN: all" in small.new("verify_migration")
+    assert "none that counts" not in small.new("migration_status")
+    small.transfer = '{"LEAVE_OUT": ["stall", "admin"]}'
+    said = small.new("migration_status")
+    assert "none that counts: the last one was made when the settings or models said" in said
+    small.legacy("INSERT INTO django_session VALUES ('k', 'd', '2025-01-01 00:00:00')")
+    assert "missing_row: public.django_session" in small.new("verify_migration", status=1)

@@ -221,6 +221,9 @@ def test_a_folder_that_may_not_be_read_is_a_sentence(files, monkeypatch):
         patch.setattr("vector.chroma.snapshot._copy_segments", refused)
         with pytest.raises(CommandError, match="No permission to read all of the vector store"):
             call_command("import_sqlite", "--file", "vector")
+        status, text = run("inspect_sqlite", "--file", "vector")
+        assert status == 1
+        assert "a store could not be read, and is not among them" in " ".join(text.split())
     with monkeypatch.context() as patch:
         patch.setattr("stillme.transfer.steps.syncing.file_condition.absence", lambda _: None)
         status, text = run("migration_status")

@@ -18,6 +18,7 @@ from stillme.transfer.steps.readiness.lines import unswitched
 from stillme.transfer.steps.sealing.broken import broken_seals
 from stillme.transfer.steps.sealing.seal import seal, unseal
 from tests.vector.chroma_files import ADD, ChromaFiles
+from vector.legacy import VectorStore
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -77,6 +78,24 @@ def test_what_is_not_proven_stays_writable_until_it_is(folder: Path) -> None:
     assert result is None, "no file of the four is there"
     assert seal("default", [], ignore_event) == []
     assert not may_be_written(folder)
+
+
+def test_what_is_written_while_it_is_sealed_is_not_taken_for_proven(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The digest of a large store takes seconds."""
+    proven()
+    asked = VectorStore.digest
+
+    def digest(self: VectorStore, path: Path) -> str:
+        found = asked(self, path)
+        (folder / "late.bin").write_bytes(b"a vector")
+        return found
+
+    monkeypatch.setattr(VectorStore, "digest", digest)
+    (sentence,) = seal("default", [], ignore_event)
+    assert "is not proven as it is now" in sentence
+    assert may_be_written(folder)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from stillme.services.arguments import whole_key
+from stillme.transfer.mapping import split_table
 from stillme.transfer.models import Proof
 from stillme.transfer.registry import legacy_models
 from stillme.visible import counted
@@ -86,7 +87,7 @@ def _pages(findings: list[Finding]) -> dict[tuple[str, str], str]:
 
 
 def _name(model: type[models.Model]) -> str:
-    return model._meta.db_table.replace('"', "")
+    return "{}.{}".format(*split_table(model._meta.db_table))
 
 
 def _rows(model: type[models.Model], keys: set[str]) -> list[tuple[str, str]]:

@@ -1,8 +1,9 @@
 """Which proof counts for some files now, and if none does, why not: one answer for all who ask.
 
 A proof counts if it looked at every cell of every table of all these files, at the places where
-they are now, in this very database; and if nothing was loaded, pruned, carried back or decided
-since it began. What a follower replays does not void it: the cut-over proves those rows itself.
+they are now, in this very database, under the present settings and models; and if nothing was
+loaded, pruned, carried back or decided since it began. What a follower replays does not void it:
+the cut-over proves those rows itself.
 A newer verification that ended NOT PROVEN outranks it, whatever that one looked at.
 """
 
@@ -21,7 +22,7 @@ from stillme.transfer.inventory.stores import stores
 from stillme.transfer.models import FileState, Proof, QuarantinedRow, Run, RunFile, RunTable
 from stillme.transfer.plumbing.presence import absence
 from stillme.transfer.records.database_identity import cluster_id
-from stillme.transfer.registry import legacy_files
+from stillme.transfer.registry import declaration, legacy_files
 
 # Commands that write what a proof looked at. A follower's `sync_sqlite` is not among them.
 WRITERS = ("import_sqlite", "import_vectors", "rollback_migration")
@@ -132,6 +133,12 @@ def _void(alias: str, proof: Proof, files: Mapping[str, Path]) -> str:
             return f"{path} cannot be looked at now"
         if {key: noted.get(key) for key in now} != now:
             return f"the last one looked at another file that was at {path} then"
+        declared = proof.report.get("declared", {}).get(name)
+        if declared is not None and declared != declaration(name):
+            return (
+                f"the last one was made when the settings or models said something else about "
+                f"{name}: which tables are carried, what they mean, or its zone"
+            )
     if run := _written(alias, proof, files):
         return f"rows were loaded since it began (run {run.pk}, {run.command})"
     decided = QuarantinedRow.objects.using(alias).filter(decided_at__gte=proof.run.started_at)

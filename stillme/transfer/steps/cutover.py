@@ -11,8 +11,9 @@ from stillme.transfer.errors import NoLegacyFile, StateError, TransferError
 from stillme.transfer.findings import OnEvent, ignore_event
 from stillme.transfer.inventory.selection import Selection, files_at_hand
 from stillme.transfer.inventory.stores import stores
+from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.distributed import refuse_where_distributed
-from stillme.transfer.postgresql.locks import exclusive
+from stillme.transfer.postgresql.locks import exclusive, exclusive_transaction
 from stillme.transfer.records import ledger
 from stillme.transfer.records.live_files import require_place
 from stillme.transfer.registry import LegacyFile
@@ -103,21 +104,38 @@ def _sealed(alias: str, files: Sequence[LegacyFile]) -> list[str]:
 def finish_interrupted(alias: str) -> CutoverResult | None:
     """Seal what a cut-over left unsealed: it was killed after its mark, or a store is proven now.
 
-    None where nothing is left to be sealed.
+    And put reverse capture back where somebody took it off. None where nothing is to be done.
     """
-    if not _unsealed(alias):
+    if not _unsealed(alias) and _is_captured(alias):
         return None
     with exclusive(alias):
         # A rollback that went on meanwhile has put the files in charge: they must take writes.
-        if not (live := _unsealed(alias)):
+        live = _unsealed(alias)
+        is_captured = _is_captured(alias)
+        if not live and is_captured:
             return None
+        live = live or _live(alias)
         require_place(alias, live)
         result = CutoverResult(None, files=[file.name for file in live])
+        if not is_captured:
+            reverse.require_carried(alias)
+            with exclusive_transaction(alias):
+                reverse.install(alias, reverse.every_target_table())
+            result.captured_again = True
         result.unsealed = _sealed(alias, live)
     return result
 
 
+def _live(alias: str) -> list[LegacyFile]:
+    return [f for f in file_states.files_in(alias, State.LIVE) if f.path.exists()]
+
+
+def _is_captured(alias: str) -> bool:
+    """Whether PostgreSQL's writes are logged, as long as a file is live."""
+    return not _live(alias) or reverse.status(alias, reverse.every_target_table()).is_healthy
+
+
 def _unsealed(alias: str) -> list[LegacyFile]:
     """The live files, where one of them or a store is not sealed; else none."""
-    live = [f for f in file_states.files_in(alias, State.LIVE) if f.path.exists()]
+    live = _live(alias)
     return live if live and (unsealed(alias) or unsealed_stores(alias)) else []

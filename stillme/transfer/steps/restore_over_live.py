@@ -13,6 +13,7 @@ from pathlib import Path
 
 from stillme.transfer.errors import LegacyFileError, StateError, TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.mapping import split_table
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.postgresql.locks import exclusive, exclusive_transaction
@@ -59,7 +60,10 @@ class Restore:
 
 
 def plan_restore(alias: str, directory: Path) -> Restore:
-    """Check the backup and count what is lost. Raises LegacyFileError for an unsound one."""
+    """Check the backup and count what is lost. Raises LegacyFileError for an unsound one, and
+    StateError where the settings carry other tables than the cut-over did."""
+    file_states.refuse_other_files(alias)
+    reverse.require_carried(alias)
     problems = check_backup(directory)
     manifest = read_manifest(directory)
     if problems or not manifest.sound:
@@ -96,7 +100,7 @@ def _losses(alias: str, file: LegacyFile, copy: Path) -> list[Loss]:
         tables_now, tables_then = read_schema(now).tables, read_schema(then).tables
         for model in legacy_models(file.name):
             table = model._meta.db_table
-            target = model.target_model()._meta.db_table.replace('"', "")
+            target = "{}.{}".format(*split_table(model.target_model()._meta.db_table))
             found.append(
                 Loss(
                     file.name,

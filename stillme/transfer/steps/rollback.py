@@ -11,6 +11,7 @@ from stillme.transfer.errors import StateError, TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.models import Seal
 from stillme.transfer.plumbing.scratch import scratch_folder
+from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.records import ledger
 from stillme.transfer.records.live_files import require_place
@@ -42,7 +43,11 @@ FREEZE_LIMIT = 60.0
 
 
 def live_files(alias: str) -> list[LegacyFile]:
-    """The files whose target is live. Raises StateError where there is none."""
+    """The files whose target is live. Raises StateError where there is none.
+
+    Or where the settings carry less than the cut-over did.
+    """
+    reverse.require_carried(alias)
     found = file_states.files_in(alias, State.LIVE)
     if not found:
         raise StateError(

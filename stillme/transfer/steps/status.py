@@ -8,6 +8,7 @@ from stillme.transfer.inventory.entries import open_lines
 from stillme.transfer.inventory.stores import Store, stores
 from stillme.transfer.inventory.taking import readable_inventory
 from stillme.transfer.models import CarriedCell, ReverseChange
+from stillme.transfer.plumbing.own_sql import Health
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.records.missing import ADVICE, Missing, missing_legacy
 from stillme.transfer.records.proofs import files_to_prove, standing_proof
@@ -115,9 +116,21 @@ def overview(alias: str, counted: int | None = None) -> Overview:
             _note_missing(status, [line for line in gone if line.file == status.file])
     for kept in found.stores:
         _note_missing(kept, [line for line in gone if line.file == kept.store])
+    if found.reverse_capture != Health.HEALTHY:
+        _note_unlogged_writes(found)
     if found.target_frozen:
         _note_broken_rollback(found)
     return found
+
+
+def _note_unlogged_writes(found: Overview) -> None:
+    """PostgreSQL is in charge, and nobody notes what the way back would have to carry."""
+    for status in found.files:
+        if status.state == State.LIVE:
+            status.problem = (
+                f"reverse capture is {found.reverse_capture}: writes to PostgreSQL are not logged"
+            )
+            status.next_step = "manage.py cutover once more, which puts it back"
 
 
 def _note_broken_rollback(found: Overview) -> None:

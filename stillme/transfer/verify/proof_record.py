@@ -23,6 +23,7 @@ from django.utils import timezone
 from stillme.transfer.models import Proof, QuarantinedRow, Run
 from stillme.transfer.records.database_identity import cluster_id
 from stillme.transfer.records.proofs import WRITERS, time_of_proof
+from stillme.transfer.registry import declaration, legacy_files
 from stillme.transfer.verify.options import VerifyOptions
 from stillme.transfer.verify.result import VerifyResult
 from stillme.transfer.verify.sides.target_table import select
@@ -76,6 +77,7 @@ def proof_run(options: VerifyOptions, result: VerifyResult) -> Iterator[None]:
                 "cluster": result.cluster,
                 "running": running,
                 "files": result.files,
+                "declared": {f.name: declaration(f.name) for f in legacy_files()},
                 "tables": [table.table for table in result.tables],
                 "open": result.open_rows,
             },

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 from django.test import Client
+from rich.console import Console
 
 from stillme.postgresql.base import DatabaseWrapper
 from stillme.transfer.errors import LegacyFileError, StateError, TransferError
@@ -22,6 +23,7 @@ from stillme.transfer.findings import ignore_event
 from stillme.transfer.models import Seal
 from stillme.transfer.plumbing import permissions
 from stillme.transfer.registry import legacy_files
+from stillme.transfer.reports.terminal.switching import render_cutover
 from stillme.transfer.sqlite.capture.freeze import drop_freeze
 from stillme.transfer.sqlite.capture.tables import write_transaction
 from stillme.transfer.steps import cutover, rehearse
@@ -239,6 +241,9 @@ def test_what_cannot_be_sealed_is_told_and_the_switch_stands(
         f"rss_fetch_history.db {why}"
     ]
     assert state("rss") == "live"
+    told = io.StringIO()
+    render_cutover(Console(file=told, width=400), "text", result)
+    assert "All other files have no write permission any more" in told.getvalue()
 
 
 @pytest.mark.slow

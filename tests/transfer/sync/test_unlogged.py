@@ -10,7 +10,9 @@ from django.db import connection
 
 from rss.models import FetchItem
 from stillme.transfer.errors import StateError
+from stillme.transfer.steps import cutover
 from stillme.transfer.steps.rollback import plan_rollback
+from stillme.transfer.steps.status import overview
 
 from .equal import differences
 from .switching import roll_back
@@ -74,13 +76,33 @@ def test_a_write_that_was_not_logged_is_named(live, way):
 def test_triggers_that_were_off_are_put_back_as_the_sentence_says(live):
     execute(f"ALTER TABLE {TABLE} DISABLE TRIGGER USER", UPDATE)
     execute(f"ALTER TABLE {TABLE} ENABLE TRIGGER USER")
-    with pytest.raises(StateError, match="ENABLE ALWAYS TRIGGER"):
+    with pytest.raises(StateError, match=r"Run manage\.py cutover, which puts it back"):
         roll_back()
-    for event in ("insert", "update", "delete", "truncate"):
-        execute(f"ALTER TABLE {TABLE} ENABLE ALWAYS TRIGGER stillme_capture_{event}")
+    _put_back()
     with pytest.raises(StateError, match=r"rss.fetch_items \(3\)"):
         roll_back()
     assert state("rss") == "live"
+
+
+def _put_back():
+    result = cutover.finish_interrupted("default")
+    assert result is not None
+    assert result.captured_again
+    assert cutover.finish_interrupted("default") is None
+
+
+def test_triggers_that_are_gone_have_a_command(live):
+    """The schema `transfer` was dropped and restored from a dump, say."""
+    execute("DROP FUNCTION transfer.capture_rss_fetch_items CASCADE", UPDATE)
+    (found,) = [file for file in overview("default").files if file.file == "rss"]
+    assert found.problem == "reverse capture is missing: writes to PostgreSQL are not logged"
+    assert found.next_step == "manage.py cutover once more, which puts it back"
+    _put_back()
+    with pytest.raises(StateError, match=r"rss.fetch_items \(3\)"):
+        roll_back()
+    execute(f"UPDATE {TABLE} SET item_title = item_title WHERE id = 3")
+    roll_back()
+    assert differences() == {}
 
 
 @pytest.mark.slow

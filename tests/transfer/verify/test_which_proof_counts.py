@@ -169,6 +169,13 @@ def _another_file(data: Path) -> None:
     (data / "copy").replace(data / FILES["rss"])
 
 
+def _another_zone(data: Path) -> None:
+    judge()
+    from django.conf import settings
+
+    settings.TRANSFER["FILES"]["rss"]["time_zone"] = "Asia/Tokyo"
+
+
 def _gone(data: Path) -> None:
     judge()
     (data / FILES["rss"]).unlink()
@@ -194,6 +201,7 @@ def _killed(data: Path) -> None:
 
 
 VOID: list[tuple[Callable[[Path], None], str]] = [
+    (_another_zone, "the settings or models said something else about rss"),
     (_import_that_ran_meanwhile, "rows were loaded since it began"),
     (_import_killed_since, "rows were loaded since it began"),
     (_import_killed_meanwhile, "rows were loaded since it began"),

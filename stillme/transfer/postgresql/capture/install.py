@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from django.db import connections
 
 from stillme.postgresql.statements import set_local
+from stillme.transfer.errors import StateError
 from stillme.transfer.plumbing.own_sql import (
     ORIGIN,
     REPLAY,
@@ -16,7 +17,7 @@ from stillme.transfer.plumbing.own_sql import (
     is_own_text,
     status_of,
 )
-from stillme.transfer.postgresql.capture.tables import TargetTable
+from stillme.transfer.postgresql.capture.tables import TargetTable, every_target_table
 from stillme.transfer.postgresql.capture.templates import (
     EVENTS,
     FREEZE_FUNCTION,
@@ -102,6 +103,27 @@ def status(alias: str, tables: Sequence[TargetTable]) -> CaptureStatus:
             if triggers[table.name].get(f"{PREFIX}{event}") != "A":
                 missing.append(f"the {event} trigger on {table.name} is missing or disabled")
     return status_of(edited, other, missing)
+
+
+def require_carried(alias: str) -> None:
+    """Raise StateError where reverse capture is on a table that the settings do not carry.
+
+    They did when the switch was made. Nobody would carry back what was written to it since.
+    """
+    rows = fetch_all(
+        alias,
+        "SELECT n.nspname || '.' || c.relname FROM pg_trigger AS t "
+        "JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+        "WHERE NOT t.tgisinternal AND t.tgname LIKE %s AND n.nspname || '.' || c.relname <> ALL(%s)"
+        " ORDER BY 1 LIMIT 1",
+        [f"{PREFIX.replace('_', chr(92) + '_')}%", [t.name for t in every_target_table()]],
+    )
+    if rows:
+        raise StateError(
+            f"{rows[0][0]} went to PostgreSQL with the cut-over, and the present settings and "
+            "models do not carry it: what was written to it since would be left behind. Run the "
+            "command with the settings and models of the cut-over."
+        )
 
 
 def _found_triggers(alias: str, tables: Sequence[TargetTable]) -> dict[str, dict[str, str]]:

@@ -141,6 +141,8 @@ def verdict(result: Inspection) -> str:
         text += f"{result.quarantined:,} will be quarantined, {repaired:,} repaired"
     else:
         text += f"all will load, {repaired:,} of them repaired"
+    if result.unreadable:
+        text += "; a store could not be read, and is not among them"
     return text + ". Nothing was written. Next: `manage.py import_sqlite`."
 
 

@@ -98,17 +98,30 @@ def render_cutover(console: Console, result: CutoverResult) -> None:
     _print_sealed(console, result)
 
 
-@or_json(lambda result: {"files": result.files, "not_sealed": result.unsealed})
+@or_json(
+    lambda result: {
+        "files": result.files,
+        "not_sealed": result.unsealed,
+        "reverse_capture_put_back": result.captured_again,
+    }
+)
 def render_sealed(console: Console, result: CutoverResult) -> None:
-    """The end of a cut-over that was interrupted after the switch."""
+    """The end of a cut-over that was interrupted after the switch, or capture that was gone."""
+    if result.captured_again:
+        console.print(
+            "Reverse capture is back. What was written while it was gone is not in its log: "
+            "manage.py verify_migration names the rows.",
+            soft_wrap=True,
+        )
     _print_sealed(console, result)
 
 
 def _print_sealed(console: Console, result: CutoverResult) -> None:
     """What is read-only now, and whom that does not stop."""
     say(console, "not read-only", result.unsealed, "yellow")
+    which = "All other files" if result.unsealed else "The files"
     console.print(
-        "The files have no write permission any more; a rollback gives it back. That does not stop "
+        f"{which} have no write permission any more; a rollback gives it back. That does not stop "
         "a process of root, nor one that deletes files. What still opens them: "
         "docs/howto/moving-the-application.md",
         soft_wrap=True,

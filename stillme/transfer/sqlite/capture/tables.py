@@ -180,8 +180,9 @@ def explain_write(path: Path, error: sqlite3.Error) -> LegacyFileError:
     text = str(error)
     if "readonly" in text or "read-only" in text:
         return LegacyFileError(
-            f"No permission to write {path}: run this as the file's owner. If a cut-over made it "
-            "read-only and its database is gone, give the permission back: chmod u+w."
+            f"No permission to write {path}, or into its folder: run this as the file's owner. "
+            "If a cut-over made it read-only and its database is gone, give the permission back: "
+            "chmod u+w."
         )
     if "full" in text:
         return LegacyFileError(f"No space left next to {path}: free some and run again.")

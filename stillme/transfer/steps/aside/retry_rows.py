@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from stillme.transfer.conf import conf
 from stillme.transfer.errors import TransferError
 from stillme.transfer.identity import TableId
+from stillme.transfer.inventory.stores import stores
 from stillme.transfer.inventory.taking import who_decides
 from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.models import QuarantinedRow
@@ -96,8 +97,14 @@ def retry(alias: str, rows: Sequence[QuarantinedRow], who: str = "") -> Retried:
 
 
 def refuse_store(table: TableId) -> None:
-    """A store (the vector folder) has no mapping to put a row through."""
+    """A store (the vector folder) has no mapping to put a row through; nor has a table that other
+    settings carried."""
     if table not in {model.identity() for model in legacy_models()}:
+        if table.file not in {store.name for store in stores()}:
+            raise TransferError(
+                f"The present settings do not carry {table.table} of {table.file}: run this with "
+                "the settings that loaded it."
+            )
         raise TransferError(
             f"Rows of {table.table} are not retried one by one: mend what the reason names and run "
             f"`manage.py import_sqlite --file {table.file}` again, or accept them: "

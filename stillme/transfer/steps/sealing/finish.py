@@ -45,6 +45,7 @@ def finishable(alias: str) -> list[LegacyFile]:
 
     Raises StateError where another file stands in the way, or none was ever live.
     """
+    reverse.require_carried(alias)
     stands = {file: file_states.standing(alias, file.name) for file in legacy_files()}
     found = []
     for file, stand in stands.items():

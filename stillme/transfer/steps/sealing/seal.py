@@ -31,6 +31,7 @@ from stillme.transfer.plumbing.permissions import give_write, mode_of, take_writ
 from stillme.transfer.records.proofs import standing_proof
 from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.sqlite.capture.tables import open_writable
+from stillme.transfer.sqlite.copying.plain_files import fingerprint
 
 _SHARED = "-shm"
 _WRITES = ("-journal", "-wal")
@@ -52,8 +53,11 @@ def seal(
     left = []
     for store in stores():
         before = [row for row in known.values() if row.file == store.name]
-        if before or _is_proven(alias, store):
-            rows += _of_store(store, before)
+        # The digest takes its time: what is written after it must not be noted as proven.
+        found = fingerprint(store.path())
+        noted = list(_of_store(store, before)) if before or _is_proven(alias, store) else []
+        if before or (noted and fingerprint(store.path()) == found):
+            rows += noted
         elif store.is_present():
             left.append(
                 f"{store.path()} stays writable, because it is not proven as it is now: stop its "

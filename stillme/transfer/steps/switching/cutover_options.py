@@ -23,7 +23,8 @@ class CutoverOptions:
 
 @dataclass(slots=True)
 class CutoverResult:
-    """How it went. `unswitched`: left as it is, and why. `unsealed`: what stays writable."""
+    """How it went. `unswitched`: left as it is, and why. `unsealed`: what stays writable.
+    `captured_again`: reverse capture was gone, and was put back."""
 
     run_id: int | None
     lines: list[Line] = field(default_factory=list)
@@ -34,3 +35,4 @@ class CutoverResult:
     steps: dict[str, float] = field(default_factory=dict)
     drained: int = 0
     verified: int = 0
+    captured_again: bool = False

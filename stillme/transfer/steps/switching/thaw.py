@@ -38,7 +38,7 @@ from stillme.transfer.steps.sealing.seal import seal
 from stillme.transfer.steps.switching.limit import Limit
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_states import State
-from stillme.transfer.steps.syncing.history import other_history
+from stillme.transfer.steps.syncing.history import frozen_elsewhere, other_history
 
 T = TypeVar("T")
 
@@ -167,7 +167,8 @@ def lift_stale_freezes(alias: str, files: Sequence[LegacyFile], on_event: OnEven
 
     A file whose target is live stays frozen. Triggers of a freeze that has run out go too. The
     caller holds the writer's lock: a cut-over that is under way keeps its freeze. Raises StateError
-    for a file that is not the one that was captured, or an older copy of it laid over.
+    for a file that is not the one that was captured, or an older copy of it laid over, or that
+    another database has frozen.
     """
     require_place(alias, files)
     for file in files:
@@ -175,10 +176,9 @@ def lift_stale_freezes(alias: str, files: Sequence[LegacyFile], on_event: OnEven
         if not is_frozen(file) or stand.state == State.LIVE:
             continue
         with write_transaction(file.path, timeout=PATIENCE) as connection:
-            other = stand.capture_id and other_history(
-                file, ChangeLog(connection), stand.capture_id, stand
-            )
-            if other:
+            if not stand.capture_id:
+                raise StateError(frozen_elsewhere(file))
+            if other := other_history(file, ChangeLog(connection), stand.capture_id, stand):
                 raise StateError(other)
             drop_freeze(connection)
         message = f"{file.name}: a freeze left by a broken cut-over or rollback was lifted."

@@ -134,9 +134,8 @@ class ToLegacy(Switch):
             problem = health.problems[0] if health.problems else "it is not installed"
             raise StateError(
                 f"Reverse capture is {health.health} ({problem}): what PostgreSQL received is not "
-                "known in full. Put its triggers back (ALTER TABLE ... ENABLE ALWAYS TRIGGER ...), "
-                "then roll back again: every row is compared, and those that were not logged are "
-                "named. Or use --to-backup."
+                "known in full. Run manage.py cutover, which puts it back, then roll back again: "
+                "every row is compared, and those that were not logged are named."
             )
 
     def _require_as_left(self) -> None:

@@ -44,6 +44,7 @@ class Emptying:
 
 def plan_emptying(alias: str) -> Emptying:
     """What would go. Raises StateError while a file is captured or PostgreSQL is in charge."""
+    file_states.refuse_other_files(alias, anywhere=True)
     for file in legacy_files():
         stand = file_states.standing(alias, file.name)
         if stand.state in file_states.TARGET_IN_CHARGE:

@@ -29,7 +29,7 @@ from stillme.transfer.sqlite.capture.freeze import FOR_GOOD
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_clock import clock_problem, require_zone
 from stillme.transfer.steps.syncing.file_states import TARGET_IN_CHARGE, Standing, State
-from stillme.transfer.steps.syncing.history import other_history, require_capture
+from stillme.transfer.steps.syncing.history import frozen_elsewhere, other_history, require_capture
 from stillme.transfer.steps.syncing.life_sign import START, LifeSign, Moment, life_sign
 from stillme.transfer.steps.syncing.live_file import LiveFile
 
@@ -77,7 +77,7 @@ class Condition:
     @property
     def was_left_frozen(self) -> bool:
         """Whether a killed cut-over or rollback keeps the writers out of a file in charge."""
-        is_ours = not (self.misplaced or self.history)
+        is_ours = bool(self.stand.capture_id) and not (self.misplaced or self.history)
         in_charge = self.stand.state not in TARGET_IN_CHARGE and is_ours
         return in_charge and self.frozen == FOR_GOOD
 
@@ -88,6 +88,8 @@ class Condition:
             return ""
         if self.was_left_frozen:
             return "frozen by a cut-over or rollback that was broken off"
+        if self.frozen == FOR_GOOD and not self.stand.capture_id:
+            return frozen_elsewhere(self.file)
         found = (self.misplaced, self.absence, self.unreadable, *self.capture.problems)
         return next(filter(None, found), self.history)
 
@@ -103,6 +105,8 @@ class Condition:
             return _WITHOUT_FILE.get(self.absence, nothing)
         if self.was_left_frozen:
             return "manage.py sync_sqlite --unfreeze"
+        if self.frozen == FOR_GOOD and not self.stand.capture_id:
+            return _READ
         if self.is_distributed and not self.stand.is_captured:
             return "load what changed, and compare: manage.py import_sqlite, verify_migration"
         if self.stand.is_captured and not self.unreadable and not self.capture.is_healthy:

@@ -20,9 +20,10 @@ from django.utils import timezone
 
 from stillme.postgresql.statements import set_local
 from stillme.transfer.errors import StateError
-from stillme.transfer.models import FileState, Run, RunFile
+from stillme.transfer.mapping import split_table
+from stillme.transfer.models import FileState, Run, RunFile, RunTable
 from stillme.transfer.postgresql.copy import fetch_all
-from stillme.transfer.registry import LegacyFile, legacy_files
+from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 
 State = FileState.State
 
@@ -183,9 +184,30 @@ def files_in(alias: str, state: State) -> list[LegacyFile]:
 
 def require(alias: str, files: Iterable[str], action: Action) -> None:
     """Raise StateError for the first file that this cannot be done with now."""
+    refuse_other_files(alias)
     for file in files:
         if sentence := standing(alias, file).refusal(action):
             raise StateError(sentence)
+
+
+def refuse_other_files(alias: str, *, anywhere: bool = False) -> None:
+    """Raise StateError where a file that the settings do not name has its rows in our tables.
+
+    Other settings of the same target captured it, or made the switch with it: under another name,
+    or together with others. `anywhere`: in whatever tables.
+    """
+    others = FileState.objects.using(alias).exclude(state=State.ABSENT)
+    targets = {
+        "{}.{}".format(*split_table(model.target_model()._meta.db_table))
+        for model in legacy_models()
+    }
+    for row in others.exclude(pk__in=[file.name for file in legacy_files()]):
+        tables = RunTable.objects.using(alias).filter(file=row.pk, target__in=targets)
+        if anywhere or tables.exists():
+            raise StateError(
+                f"In this database {row.pk} is {row.state} ({row.details.get('path', 'no path')}), "
+                "and these settings do not name it: run the command with the settings that do."
+            )
 
 
 def note_loaded(alias: str, run: Run) -> None:

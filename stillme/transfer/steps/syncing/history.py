@@ -68,6 +68,15 @@ def other_history(file: LegacyFile, log: ChangeLog, capture_id: str, stand: Stan
     return ""
 
 
+def frozen_elsewhere(file: LegacyFile) -> str:
+    """The sentence for a frozen file that this database never captured."""
+    return (
+        f"{file.path} is frozen, but not by a cut-over into this database under the name "
+        f"{file.name}: PostgreSQL may be in charge elsewhere. Use the settings of the cut-over; if "
+        "that database is given up, manage.py sync_sqlite --remove."
+    )
+
+
 def require_as_left(
     alias: str,
     file: LegacyFile,
