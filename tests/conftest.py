@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -53,6 +54,8 @@ def pytest_configure(config: pytest.Config) -> None:
     keep_compiled()
     # The hash that guards real passwords takes a third of a second, for each test that logs in.
     settings.PASSWORD_HASHERS = [FAST_HASH, *settings.PASSWORD_HASHERS]
+    # Each test's client looks through all static files otherwise: a seventieth of a second.
+    settings.WHITENOISE_AUTOREFRESH = True
     if hasattr(config, "workerinput"):
         return
     whole = config.args_source is not pytest.Config.ArgsSource.ARGS
@@ -91,6 +94,11 @@ def pytest_collection_modifyitems(
         _leave_out(config, items, not_drawn(items, campaigns.SEED))
     yield
     long_files_first(items)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now is no garbage: looking for some is ten times as fast."""
+    gc.freeze()
 
 
 def _leave_out(config: pytest.Config, items: list[pytest.Item], some: list[pytest.Item]) -> None:
