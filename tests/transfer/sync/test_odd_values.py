@@ -59,8 +59,14 @@ COPY = "INSERT INTO {0} ({1}, {2}) SELECT ?, {2} FROM {0} WHERE typeof({1}) = '{
 @pytest.mark.parametrize(
     ("file", "table", "storage"),
     [
-        ("accuracy_scores.db", "accuracy_scores", "integer"),
-        ("continuum_memory.db", "tier_metrics", "text"),
+        pytest.param(
+            *("accuracy_scores.db", "accuracy_scores", "integer"),
+            marks=pytest.mark.only_files("accuracy"),
+        ),
+        pytest.param(
+            *("continuum_memory.db", "tier_metrics", "text"),
+            marks=pytest.mark.only_files("continuum"),
+        ),
     ],
 )
 def test_keys_that_read_like_numbers(legacy, file, table, storage):
