@@ -75,8 +75,6 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.scenes: dict[str, Scene] = {}
-        # What is loaded by now is no garbage: looking for some is ten times as fast.
-        gc.freeze()
 
     def folder_of(self, name: str) -> Path:
         """Where the legacy files of a scene are."""

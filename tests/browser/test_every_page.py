@@ -41,7 +41,7 @@ def collection() -> Any:
     return notes
 
 
-@pytest.mark.slow
+@pytest.mark.slow(later=True)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_on_any_page(
     visit: Visit, admin_user: Any, files: Path, scheme: str

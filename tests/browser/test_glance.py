@@ -47,7 +47,7 @@ def test_a_bar_leads_to_its_rows(visit: Visit, viewer: Any, files: Path) -> None
     assert page.get_by_role("link", name="Knowledge at a glance").is_visible()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(later=True)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_each_chart_and_its_figures(
     visit: Visit, viewer: Any, files: Path, scheme: str

@@ -50,7 +50,7 @@ def put_long_words(model: type[models.Model]) -> None:
         rows.update(**dict.fromkeys(texts(model), word))
 
 
-@pytest.mark.slow
+@pytest.mark.slow(later=True)
 @pytest.mark.parametrize("width", [1280, 390])
 def test_every_list_fits(visit: Visit, admin_user: Any, files: Path, width: int) -> None:
     run_import()

@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from stillme.demo.samples import make_samples
+from tests.ops.servers import copy_cluster
 from tests.transfer.load.support import content
 from tests.transfer.load.test_faults import expected
 
@@ -203,14 +204,14 @@ def running_server(environment: dict[str, str]) -> Iterator[None]:
 
 @pytest.mark.embedded
 @pytest.mark.slow
-def test_the_servers_disk_is_full(small_disk: Path, tmp_path: Path) -> None:
+def test_the_servers_disk_is_full(small_disk: Path, tmp_path: Path, migrated_cluster: Path) -> None:
     make_samples(tmp_path / "data", rows=3000, variant="clean")
     environment = {
         **outside(tmp_path / "data"),
         "EMBEDDED_POSTGRES_DIR": str(small_disk / "cluster"),
     }
     environment.pop("DATABASE_URL", None)
-    assert run(environment, "migrate", "-v0").returncode == 0
+    copy_cluster(migrated_cluster, small_disk / "cluster")
     fill(small_disk, 0)
     stopped = run(environment, "import_sqlite")
     assert stopped.returncode == 2

@@ -1,4 +1,4 @@
-"""A writer at several hundred writes a second, and followers and importers killed with -9.
+"""A writer at hundreds of writes a second, and followers and importers killed with -9.
 
 At the end both sides are equal by the judge, and by the writer's own log of acknowledged writes:
 none missing, none twice.
@@ -36,7 +36,8 @@ from .switching import DESPITE, PATIENT
 from .test_follow import state
 
 KILLS = int(os.environ.get("STILLME_KILLS", size(6, 20)))
-RATE = 400
+# Writes a second. Half as many are in flight at a kill, too, and leave half as many to be replayed.
+RATE = size(200, 400)
 
 
 def start_writer(data, log, seconds, seed):

@@ -55,12 +55,18 @@ def proven():
 COPY = "INSERT INTO {0} ({1}, {2}) SELECT ?, {2} FROM {0} WHERE typeof({1}) = '{3}' LIMIT 1"
 
 
-@pytest.mark.slow
+@pytest.mark.slow(later=True)
 @pytest.mark.parametrize(
     ("file", "table", "storage"),
     [
-        ("accuracy_scores.db", "accuracy_scores", "integer"),
-        ("continuum_memory.db", "tier_metrics", "text"),
+        pytest.param(
+            *("accuracy_scores.db", "accuracy_scores", "integer"),
+            marks=pytest.mark.only_files("accuracy"),
+        ),
+        pytest.param(
+            *("continuum_memory.db", "tier_metrics", "text"),
+            marks=pytest.mark.only_files("continuum"),
+        ),
     ],
 )
 def test_keys_that_read_like_numbers(legacy, file, table, storage):
@@ -244,9 +250,9 @@ def put_rows(db, table, rows):
     "file",
     [
         "accuracy_scores.db",
-        pytest.param("continuum_memory.db", marks=pytest.mark.slow),
-        pytest.param("knowledge_retention.db", marks=pytest.mark.slow),
-        pytest.param("rss_fetch_history.db", marks=pytest.mark.slow),
+        pytest.param("continuum_memory.db", marks=pytest.mark.slow(later=True)),
+        pytest.param("knowledge_retention.db", marks=pytest.mark.slow(later=True)),
+        pytest.param("rss_fetch_history.db", marks=pytest.mark.slow(later=True)),
     ],
 )
 def test_any_odd_value_in_any_column(legacy, tmp_path, file):

@@ -51,6 +51,7 @@ def test_nothing_written_means_nothing_changed(live):
     assert differences() == {}
 
 
+@pytest.mark.only_files("rss")
 def test_a_file_that_lost_pages_next_to_a_view_is_left_as_it_was(data):
     """SQLite's check alone does not look for them there: rows may be on them."""
     path = data / "rss_fetch_history.db"
@@ -68,6 +69,7 @@ def test_a_file_that_lost_pages_next_to_a_view_is_left_as_it_was(data):
     assert path.read_bytes() == content
 
 
+@pytest.mark.only_files("rss")
 def test_writes_go_back_in_the_legacys_own_formats(live):
     path = live / "rss_fetch_history.db"
     untouched = rows(path, "rss_fetch_items")
@@ -199,6 +201,7 @@ def test_truncate_bulk_and_raw_sql_are_captured(live):
     assert differences() == {}
 
 
+@pytest.mark.only_files("continuum")
 @pytest.mark.slow
 def test_rows_set_aside_stay_in_the_file_after_a_truncate(data):
     path = data / "continuum_memory.db"
@@ -217,6 +220,7 @@ def test_rows_set_aside_stay_in_the_file_after_a_truncate(data):
     assert differences() == {}
 
 
+@pytest.mark.only_files("continuum")
 def test_a_truncate_deletes_a_row_whose_key_reads_like_one_set_aside(data):
     """A text key and the same bytes as binary data: the second row was never in PostgreSQL."""
     path = data / "continuum_memory.db"
@@ -234,6 +238,7 @@ def test_a_truncate_deletes_a_row_whose_key_reads_like_one_set_aside(data):
     assert differences() == {}
 
 
+@pytest.mark.only_files("knowledge")
 def test_dry_run_shows_what_would_go_back(live):
     KnowledgeItem.objects.create(content="x", source="y", knowledge_type="z")
     before = (live / "knowledge_retention.db").read_bytes()
@@ -245,6 +250,7 @@ def test_dry_run_shows_what_would_go_back(live):
     KnowledgeItem.objects.create(content="x2", source="y", knowledge_type="z")
 
 
+@pytest.mark.only_files("knowledge")
 @pytest.mark.slow
 def test_replayed_rows_are_not_captured_again(live):
     with transaction.atomic():
@@ -255,12 +261,14 @@ def test_replayed_rows_are_not_captured_again(live):
     assert ReverseChange.objects.count() == 1
 
 
+@pytest.mark.only_files("knowledge")
 def test_postgresql_takes_no_writes_after_the_rollback(live):
     roll_back()
     with pytest.raises(DatabaseError, match="moved back"):
         KnowledgeItem.objects.create(content="x", source="y", knowledge_type="z")
 
 
+@pytest.mark.only_files("knowledge")
 @pytest.mark.slow_after(1)
 @pytest.mark.parametrize("where", ["_write_file", "_mark", "_prove"])
 def test_a_failed_rollback_leaves_postgresql_in_charge(live, monkeypatch, where):
@@ -286,6 +294,7 @@ def test_a_failed_rollback_leaves_postgresql_in_charge(live, monkeypatch, where)
     assert differences() == {}
 
 
+@pytest.mark.only_files("rss")
 def test_rollback_needs_something_live(data):
     with pytest.raises(StateError, match="nothing to roll back"):
         roll_back()
@@ -305,6 +314,7 @@ def test_rows_of_a_file_that_is_not_there_stay_and_are_reported(legacy):
     assert TierMetric.objects.get().item_id == "switched on later"
 
 
+@pytest.mark.only_files("rss")
 @pytest.mark.slow
 def test_quarantine_can_be_retried_after_the_rollback(data):
     write(data / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = x'00' WHERE id = 3")
@@ -320,6 +330,7 @@ def test_quarantine_can_be_retried_after_the_rollback(data):
         FetchItem.objects.filter(pk=3).update(item_title="anybody")
 
 
+@pytest.mark.only_files("rss")
 @pytest.mark.slow
 def test_a_quarantine_retry_after_the_cut_over_is_carried_back(data):
     write(data / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = x'00' WHERE id = 3")
