@@ -384,6 +384,17 @@ def test_a_cast_that_calls_a_function_of_somebody_is_found(proven: Path) -> None
     assert "DROP CAST (jsonb AS text)" in found.note
 
 
+@pytest.mark.parametrize("table", ["transfer.quarantined_row", "transfer.kept_cell"])
+def test_row_level_security_on_records_is_found(proven: Path, table: str) -> None:
+    """It hides from the judge a record that belongs to no row."""
+    with undone():
+        query(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+        result = judge(selection=file_of(ITEMS))
+    (found,) = result.findings.kept
+    assert (found.kind, found.where) == (TABLE, table)
+    assert f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY" in found.note
+
+
 @pytest.fixture
 def guest(proven: Path) -> Iterator[None]:
     """A session of a role that reads everything and may make nothing, not even temporary tables."""
