@@ -18,7 +18,7 @@ from stillme.transfer.verify.judged_files import FileWork
 from stillme.transfer.verify.options import VerifyOptions
 from stillme.transfer.verify.proof_record import describe, proof_run
 from stillme.transfer.verify.result import VerifyResult
-from stillme.transfer.verify.rows.quarantine_records import of_unknown_tables
+from stillme.transfer.verify.rows.quarantine_records import of_unknown_tables, undatable
 from stillme.transfer.verify.structure.target_relation import check_casts, check_records
 from stillme.transfer.verify.tables.chosen_rows import Settle, settle_findings
 from stillme.transfer.verify.tables.judge_processes import judges
@@ -56,6 +56,7 @@ def _verify(
     _verify_stores(options, result, on_event)
     if options.level == "full":
         result.structure.extend(of_unknown_tables(options.database))
+    result.structure.extend(undatable(options.database))
     _refuse_nothing(result)
     if settle is not None:
         settle_findings(options.database, result, settle)
