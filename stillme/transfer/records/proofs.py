@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from stillme.transfer.registry import declaration, legacy_files
 # Commands that write what a proof looked at. A follower's `sync_sqlite` is not among them.
 WRITERS = ("import_sqlite", "import_vectors", "rollback_migration")
 _NEWEST = 200
+# The times that Python can read in any zone: neither `infinity` nor a year before Christ.
+DATABLE = (datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC))
 _OTHER_DATABASE = "the last one was made of another database, from which this one was restored"
 
 
@@ -75,7 +77,8 @@ def time_of_decision(alias: str) -> Greatest:
 
 def time_of_proof(alias: str) -> Greatest:
     """Now, as an expression; always after every decision."""
-    newest = QuarantinedRow.objects.using(alias).aggregate(last=Max("decided_at"))["last"]
+    decided = QuarantinedRow.objects.using(alias).filter(decided_at__range=DATABLE)
+    newest = decided.aggregate(last=Max("decided_at"))["last"]
     return Greatest(Now(), Value(newest and newest + timedelta(microseconds=1), DateTimeField()))
 
 

@@ -10,6 +10,7 @@ from stillme.transfer.inventory.taking import readable_inventory
 from stillme.transfer.models import CarriedCell, ReverseChange
 from stillme.transfer.plumbing.own_sql import Health
 from stillme.transfer.postgresql import capture as reverse
+from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.records.missing import ADVICE, Missing, missing_legacy
 from stillme.transfer.records.proofs import files_to_prove, standing_proof
 from stillme.transfer.records.totals import Totals, added_up, table_totals
@@ -20,6 +21,11 @@ from stillme.transfer.steps.syncing.file_condition import condition
 from stillme.transfer.steps.syncing.file_states import State
 from stillme.transfer.steps.syncing.life_sign import Moment, moment
 from stillme.visible import counted
+
+_STANDBY = (
+    "DATABASE_URL names a standby: what is shown may be older than the primary, and no command "
+    "that writes works here. Point DATABASE_URL at the primary."
+)
 
 
 @dataclass(kw_only=True)
@@ -90,6 +96,7 @@ class Overview:
     inventory_open: list[str] = field(default_factory=list)
     unowned_tables: str = ""
     broken_seals: list[str] = field(default_factory=list)
+    standby: str = ""
 
 
 def overview(alias: str, counted: int | None = None) -> Overview:
@@ -110,6 +117,7 @@ def overview(alias: str, counted: int | None = None) -> Overview:
         inventory_open=[line.sentence for line in open_lines(lines)] + [problem] * bool(problem),
         unowned_tables=others_tables(alias),
         broken_seals=[broken.sentence for broken in broken_seals(alias)],
+        standby=_STANDBY if fetch_all(alias, "SELECT pg_is_in_recovery()")[0][0] else "",
     )
     for status in found.files:
         if status.state != State.FINISHED:

@@ -18,8 +18,8 @@ from stillme.transfer.verify.judged_files import FileWork
 from stillme.transfer.verify.options import VerifyOptions
 from stillme.transfer.verify.proof_record import describe, proof_run
 from stillme.transfer.verify.result import VerifyResult
-from stillme.transfer.verify.rows.quarantine_records import of_unknown_tables
-from stillme.transfer.verify.structure.target_relation import check_casts
+from stillme.transfer.verify.rows.quarantine_records import of_unknown_tables, undatable
+from stillme.transfer.verify.structure.target_relation import check_casts, check_records
 from stillme.transfer.verify.tables.chosen_rows import Settle, settle_findings
 from stillme.transfer.verify.tables.judge_processes import judges
 from stillme.transfer.verify.tables.table_levels import confidence_sentence
@@ -50,11 +50,13 @@ def _verify(
     gone = missing_legacy(options.database, options.selection)
     result.structure.extend(line.as_finding() for line in gone)
     result.structure.extend(check_casts(options.database))
+    result.structure.extend(check_records(options.database))
     with scratch_folder("verify") as folder:
         _verify_files(options, folder, result, on_event)
     _verify_stores(options, result, on_event)
     if options.level == "full":
         result.structure.extend(of_unknown_tables(options.database))
+    result.structure.extend(undatable(options.database))
     _refuse_nothing(result)
     if settle is not None:
         settle_findings(options.database, result, settle)

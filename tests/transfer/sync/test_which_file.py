@@ -12,6 +12,7 @@ from functools import partial
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import Error, connection
+from django.urls import reverse
 
 from rss.models import FetchItem
 from stillme.demo.samples import make_samples
@@ -19,7 +20,7 @@ from stillme.transfer.errors import LedgerMismatch, StateError, TargetError, Tra
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import FileState
 from stillme.transfer.postgresql import locks
-from stillme.transfer.steps import cutover, rollback
+from stillme.transfer.steps import cutover, rollback, status
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.install_capture import install_capture, moved_files, remove_capture
@@ -399,6 +400,17 @@ def test_no_command_takes_its_lock_on_a_standby(old, monkeypatch):
     for flag in ("--unfreeze", "--remove", "--moved", "--once"):
         with pytest.raises((TargetError, CommandError), match="Name the primary"):
             call_command("sync_sqlite", flag)
+
+
+def test_status_and_dashboard_say_that_they_show_a_standby(old, monkeypatch, admin_client, capsys):
+    dashboard = reverse("transfer-dashboard")
+    call_command("migration_status")
+    assert "standby" not in capsys.readouterr().out + admin_client.get(dashboard).text
+    monkeypatch.setattr(status, "fetch_all", lambda *asked: [(True,)])
+    call_command("migration_status")
+    sentence = "DATABASE_URL names a standby"
+    assert sentence in capsys.readouterr().out
+    assert sentence in admin_client.get(dashboard).text
 
 
 @pytest.mark.slow

@@ -384,6 +384,30 @@ def test_a_cast_that_calls_a_function_of_somebody_is_found(proven: Path) -> None
     assert "DROP CAST (jsonb AS text)" in found.note
 
 
+@pytest.mark.parametrize("table", ["transfer.quarantined_row", "transfer.kept_cell"])
+def test_row_level_security_on_records_is_found(proven: Path, table: str) -> None:
+    """It hides from the judge a record that belongs to no row."""
+    with undone():
+        query(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+        result = judge(selection=file_of(ITEMS))
+    (found,) = result.findings.kept
+    assert (found.kind, found.where) == (TABLE, table)
+    assert f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY" in found.note
+
+
+@pytest.mark.parametrize("when", ["infinity", "0044-03-15 BC", "9999-12-31 23:59:59.999999"])
+def test_a_record_decided_at_no_date_is_found(proven: Path, when: str) -> None:
+    """Python has no such time: reading it ended the verification."""
+    with undone():
+        query(
+            f"UPDATE transfer.quarantined_row SET decided_at = '{when}' "
+            "WHERE id = (SELECT min(id) FROM transfer.quarantined_row)"
+        )
+        result = judge()
+    (found,) = result.findings.kept
+    assert found.found == "a time that is no date"
+
+
 @pytest.fixture
 def guest(proven: Path) -> Iterator[None]:
     """A session of a role that reads everything and may make nothing, not even temporary tables."""

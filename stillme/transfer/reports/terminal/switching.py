@@ -253,6 +253,8 @@ def _none(capture: str) -> str:
 
 def _print_problems(console: Console, found: Overview) -> None:
     """What keeps a file or a store from being as it should, a line each."""
+    if found.standby:
+        say(console, "server", found.standby, "yellow")
     for row in found.files:
         if row.silent:
             say(console, row.file, row.silent, "red")

@@ -27,6 +27,7 @@ from stillme.transfer.inventory.stores import stores
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.plumbing.stored_cells import unpack_anything, unpack_record
+from stillme.transfer.records.proofs import DATABLE
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.sqlite.schema.found import folded
 from stillme.transfer.verify.kinds.cell_comparison import same_raw
@@ -110,7 +111,7 @@ def unclaimed(
     alias: str, mapping: TableMapping, proof: TableProof, keys: Collection[str] | None = None
 ) -> Iterator[Finding]:
     """A finding for each, of all the table's rows or of those with chosen keys."""
-    rows = mapping.identity.of(QuarantinedRow.objects.using(alias))
+    rows = mapping.identity.of(QuarantinedRow.objects.using(alias)).defer("decided_at")
     # What came back by itself is history: its row is loaded, and judged as such.
     rows = rows.exclude(Q(status=QuarantinedRow.Status.REPAIRED) & Q(repairs={}))
     cells = mapping.identity.of(KeptCell.objects.using(alias))
@@ -164,6 +165,16 @@ def of_unknown_tables(alias: str) -> Iterator[Finding]:
             if (file, table) not in known and file not in others:
                 where = f"{file or '(no file)'}.{table}"
                 yield Finding(kind, where, None, "no record", "records", "no such legacy table")
+
+
+def undatable(alias: str) -> Iterator[Finding]:
+    """Records whose time of decision is none, such as `infinity`: no page can show them."""
+    dated = QuarantinedRow.objects.using(alias).exclude(decided_at=None)
+    wrong = dated.exclude(decided_at__range=DATABLE).order_by("pk")
+    for pk, file, table, key in wrong.values_list("pk", "file", "table", "key"):
+        kind, where = FindingKind.QUARANTINE_KEPT_ROW, f"{file}.{table}"
+        note = f"transfer.quarantined_row, id {pk}: set decided_at to a date, now() for one"
+        yield Finding(kind, where, key, "a time of decision", "a time that is no date", note)
 
 
 def _beyond(records: QuerySet[RecordT], claimed: array[int]) -> Iterator[RecordT]:

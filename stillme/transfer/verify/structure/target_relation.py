@@ -79,6 +79,11 @@ SELECT format_type(castsource, NULL), format_type(casttarget, NULL), castfunc::r
 FROM pg_cast WHERE oid >= 16384 AND castmethod = 'f' AND castsource < 16384 AND casttarget < 16384
 ORDER BY 1, 2
 """
+# The engine's own tables, all of which some answer depends on.
+_SECURED_RECORDS = """
+SELECT nspname || '.' || relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = relnamespace
+WHERE nspname = 'transfer' AND relkind IN ('r', 'p') AND relrowsecurity ORDER BY 1
+"""
 Rows = list[tuple[Any, ...]]
 # The note of a finding about a table of which no row may be read.
 UNREADABLE = "no row of it is read"
@@ -95,6 +100,17 @@ def check_casts(alias: str) -> Iterator[Finding]:
         yield Finding(
             FindingKind.TABLE, "pg_catalog.pg_cast", None, f"no {cast}", f"one by {function}", note
         )
+
+
+def check_records(alias: str) -> Iterator[Finding]:
+    """Yield each table of the engine whose row-level security may hide records from the judge.
+
+    A record that nobody sees is no finding: one of a row that is gone, for example.
+    """
+    for (table,) in select(alias, _SECURED_RECORDS):
+        expected, found = "no row-level security", "row-level security enabled"
+        note = f"it may hide records: ALTER TABLE {table} DISABLE ROW LEVEL SECURITY"
+        yield Finding(FindingKind.TABLE, table, None, expected, found, note)
 
 
 @dataclass(frozen=True, slots=True)
