@@ -93,14 +93,16 @@ class FileWork:
             **which,
         }
         rows = {each.name: each.rows or 0 for each in inventory if each.fate == "carried"}
-        found = BegunFile(snapshot, self._fit(file.name, cases), rows)
+        found = BegunFile(snapshot, self._fit(file.name, cases, is_live=is_live), rows)
         if self.options.level == "full":
             for name, case in found.cases.items():
                 total = rows.get(case.mapping.table, 0)
                 found.begun[name] = begin_full(self.options.database, case, total, self.hand_out)
         return found
 
-    def _fit(self, file: str, cases: dict[str, TableCase]) -> dict[str, TableCase]:
+    def _fit(
+        self, file: str, cases: dict[str, TableCase], *, is_live: bool
+    ) -> dict[str, TableCase]:
         """Check the selected target tables of a file; return the cases whose rows can be read."""
         alias, notices = self.options.database, self.result.notices
         fit, wanted = {}, set()
@@ -109,7 +111,7 @@ class FileWork:
             if not self.options.selection.wants(file, name):
                 continue
             wanted.add(target)
-            wrong = list(check_structure(alias, target))
+            wrong = list(check_structure(alias, target, is_live=is_live))
             self.result.structure.extend(wrong)
             if name not in cases:
                 notices.append(f"{file}: has no table {name}.")

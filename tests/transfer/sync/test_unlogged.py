@@ -13,6 +13,7 @@ from stillme.transfer.errors import StateError
 from stillme.transfer.steps import cutover
 from stillme.transfer.steps.rollback import plan_rollback
 from stillme.transfer.steps.status import overview
+from stillme.transfer.verify.verification import VerifyOptions, verify
 
 from .equal import differences
 from .switching import roll_back
@@ -21,6 +22,7 @@ from .test_follow import state
 pytestmark = pytest.mark.only_files("rss")
 
 TABLE = "rss.fetch_items"
+FUNCTION = "transfer.capture_rss_fetch_items"
 UPDATE = f"UPDATE {TABLE} SET item_title = 'not logged' WHERE id = 3"
 # Triggers that are off for a while and back just as they were; and what fires none.
 WAYS = {
@@ -91,9 +93,27 @@ def _put_back():
     assert cutover.finish_interrupted("default") is None
 
 
+@pytest.mark.parametrize(
+    "change",
+    ["DISABLE TRIGGER stillme_capture_truncate", "ENABLE TRIGGER stillme_capture_update", None],
+)
+def test_a_verification_says_that_writes_are_not_logged(live, change):
+    assert not verify(VerifyOptions(jobs=1)).structure.kept
+    gone = f"ALTER TABLE {TABLE} {change}" if change else f"DROP FUNCTION {FUNCTION} CASCADE"
+    execute(gone)
+    result = verify(VerifyOptions(jobs=1))
+    assert result.exit_status == 1
+    (found,) = result.structure.kept
+    name = change.split()[-1] if change else "stillme_capture_delete"
+    told = (found.where, found.expected, found.found)
+    assert told == (TABLE, "a table with reverse capture", f"without {name} that is enabled always")
+    _put_back()
+    assert not verify(VerifyOptions(jobs=1)).structure.kept
+
+
 def test_triggers_that_are_gone_have_a_command(live):
     """The schema `transfer` was dropped and restored from a dump, say."""
-    execute("DROP FUNCTION transfer.capture_rss_fetch_items CASCADE", UPDATE)
+    execute(f"DROP FUNCTION {FUNCTION} CASCADE", UPDATE)
     (found,) = [file for file in overview("default").files if file.file == "rss"]
     assert found.problem == "reverse capture is missing: writes to PostgreSQL are not logged"
     assert found.next_step == "manage.py cutover once more, which puts it back"

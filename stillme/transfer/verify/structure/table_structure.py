@@ -20,18 +20,24 @@ from stillme.transfer.verify.structure.target_relation import UNREADABLE, Relati
 _UNUSED = "NOT ENFORCED", "NOT VALID"
 
 
-def check_structure(alias: str, model: type[models.Model]) -> Iterator[Finding]:
-    """Yield what is wrong with one target table, apart from its rows.
+def check_structure(
+    alias: str, model: type[models.Model], *, is_live: bool = False
+) -> Iterator[Finding]:
+    """Yield what is wrong with one target table, apart from its rows. Of a table that `is_live`
+    what is written must be logged.
 
     The definitions of defaults, constraints, indexes and sequences are compared elsewhere
     (`check_definitions`).
     """
     spell_plainly(connections[alias])
     schema, table = split_table(model._meta.db_table)
-    found = list(Relation(alias, schema, table).check())
+    relation = Relation(alias, schema, table)
+    found = list(relation.check())
     yield from found
     if any(finding.kind is FindingKind.MISSING_TABLE for finding in found):
         return
+    if is_live:
+        yield from relation.capture()
     yield from _hidden(alias, model, schema, table)
     yield from _columns(alias, model, schema, table)
     yield from _states(alias, schema, table)

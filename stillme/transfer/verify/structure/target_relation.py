@@ -73,6 +73,11 @@ _CAPTURES = frozenset(
     f"{conf().prefix}_capture_{event}" for event in ("insert", "update", "delete", "truncate")
 )
 _FREEZES = f"{conf().prefix}_freeze"
+_CAPTURING = """
+SELECT tgname FROM pg_trigger JOIN pg_proc AS f ON f.oid = tgfoid
+JOIN pg_namespace AS n ON n.oid = pronamespace
+WHERE tgrelid = to_regclass(%s) AND tgenabled = 'A' AND nspname = 'transfer' AND proname = %s
+"""
 # PostgreSQL's own ones have numbers below. WITH INOUT ('i') has no function of somebody's.
 _CASTS = """
 SELECT format_type(castsource, NULL), format_type(casttarget, NULL), castfunc::regproc::text
@@ -160,6 +165,16 @@ class Relation:
         if role != "origin":
             note = "a setting of the role or the database: foreign keys are not checked"
             yield self._about("session_replication_role origin", str(role), note)
+
+    def capture(self) -> Iterator[Finding]:
+        """Yield what reverse capture lacks, without which a rollback would miss writes."""
+        name = f'"{self.schema}"."{self.table}"'
+        function = capture_function(self.schema, self.table)
+        found = select(self.alias, _CAPTURING, [name, function])
+        if missing := sorted(_CAPTURES - {trigger for (trigger,) in found}):
+            words = f"without {missing[0]} that is enabled always"
+            note = "what is written is not logged: manage.py cutover puts it back"
+            yield self._about("a table with reverse capture", words, note)
 
     def _about(self, expected: str, found: str, note: str = "") -> Finding:
         return Finding(FindingKind.TABLE, self.where, None, expected, found, note)
